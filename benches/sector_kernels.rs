@@ -1,0 +1,2 @@
+//! Speed of the sector kernels.
+fn main() {}

@@ -1,0 +1,1 @@
+//! `mount.toml`, typed and checked.

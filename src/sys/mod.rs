@@ -1,0 +1,16 @@
+//! The operating system, behind functions that are safe to call.
+//!
+//! `libc` and `unsafe` live here (and in the SIMD kernel files of `crypto`), each block with its
+//! SAFETY reason. Calls that `rustix` already offers safely may be made anywhere.
+
+mod clock;
+mod process;
+mod secret_memory;
+mod signals;
+mod stack;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use process::{IoFlusher, ask_for_io_flusher, forbid_dumps};
+pub use secret_memory::SecretBox;
+pub use signals::{Termination, block_termination_signals, wait_for_termination};
+pub use stack::with_wiped_stack;

@@ -1,0 +1,193 @@
+//! Memory for key material: locked, not dumped, not inherited, wiped.
+//!
+//! Where the kernel has `memfd_secret(2)` the pages are also absent from the kernel's own map, so
+//! that neither another process nor a kernel read primitive sees them. Elsewhere they are
+//! anonymous pages with `mlock(2)`, `MADV_DONTDUMP` and `MADV_DONTFORK`.
+//!
+//! Not covered: copies in registers while a cipher runs, and root, who can attach a debugger.
+#![allow(unsafe_code)]
+
+use crate::error::{Error, ErrorKind, Result};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// One value in secret memory, alone in its own pages.
+///
+/// Dropping it drops the value, overwrites the pages and gives them back.
+pub struct SecretBox<T> {
+    pages: Pages,
+    _value: std::marker::PhantomData<T>,
+}
+
+impl<T> SecretBox<T> {
+    /// Moves the value that `make` returns into secret memory and wipes the stack it came from.
+    ///
+    /// # Errors
+    /// `quota` when the memory cannot be locked (`ulimit -l`); what `make` returns.
+    pub fn try_new(make: impl FnOnce() -> Result<T>) -> Result<Self> {
+        const { assert!(align_of::<T>() <= 4096, "pages are aligned to 4096 bytes") };
+        let pages = Pages::map(size_of::<T>())?;
+        super::with_wiped_stack(|| {
+            let value = make()?;
+            // SAFETY: the pages are writable, at least size_of::<T>() long, aligned for T by the
+            // assertion above, and nobody else knows of them yet.
+            unsafe { pages.start.cast::<T>().write(value) };
+            Ok(SecretBox { pages, _value: std::marker::PhantomData })
+        })
+    }
+}
+
+impl<T> Deref for SecretBox<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: try_new wrote a T there; it is dropped only with self; &self excludes &mut.
+        unsafe { self.pages.start.cast::<T>().as_ref() }
+    }
+}
+
+impl<T> DerefMut for SecretBox<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in deref, and &mut self is exclusive.
+        unsafe { self.pages.start.cast::<T>().as_mut() }
+    }
+}
+
+impl<T> Drop for SecretBox<T> {
+    fn drop(&mut self) {
+        // SAFETY: the value was written by try_new and is not used again; the pages outlive it,
+        // since fields are dropped after this function.
+        unsafe { self.pages.start.cast::<T>().drop_in_place() };
+    }
+}
+
+// SAFETY: a SecretBox owns its value like a Box does; the mapping has no ties to a thread.
+unsafe impl<T: Send> Send for SecretBox<T> {}
+// SAFETY: as above; shared access gives only &T.
+unsafe impl<T: Sync> Sync for SecretBox<T> {}
+
+/// A private mapping of whole pages, wiped and unmapped on drop.
+struct Pages {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+impl Pages {
+    fn map(bytes: usize) -> Result<Pages> {
+        let len = bytes.max(1).next_multiple_of(rustix::param::page_size());
+        match Pages::map_secret(len) {
+            Ok(pages) => Ok(pages),
+            Err(_) => Pages::map_locked(len),
+        }
+    }
+
+    fn map_secret(len: usize) -> std::io::Result<Pages> {
+        use std::os::fd::{FromRawFd, OwnedFd};
+        // SAFETY: the call takes one integer and touches no memory of ours.
+        let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::O_CLOEXEC) };
+        let fd = i32::try_from(fd).unwrap_or(-1);
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given us this descriptor and nobody else owns it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        rustix::fs::ftruncate(&fd, len as u64)?;
+        // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
+        let start = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                len,
+                rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+                rustix::mm::MapFlags::SHARED,
+                &fd,
+                0,
+            )
+        }?;
+        Ok(Pages { start: non_null(start)?, len }.not_inherited())
+    }
+
+    fn map_locked(len: usize) -> Result<Pages> {
+        let refuse = |what: &str, cause: rustix::io::Errno| {
+            Error::new(ErrorKind::Quota, format!("memory for key material cannot be {what}"))
+                .caused_by(std::io::Error::from(cause))
+                .remedy("raise the locked-memory limit: ulimit -l unlimited")
+        };
+        // SAFETY: a fresh anonymous mapping aliases nothing.
+        let start = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                len,
+                rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+                rustix::mm::MapFlags::PRIVATE,
+            )
+        }
+        .map_err(|cause| refuse("mapped", cause))?;
+        let start = non_null(start).map_err(|cause| Error::io("mapping memory", cause))?;
+        let pages = Pages { start, len };
+        // SAFETY: the range is exactly the mapping made above.
+        unsafe { rustix::mm::mlock(pages.start.as_ptr().cast(), len) }
+            .map_err(|cause| refuse("locked", cause))?;
+        // SAFETY: as above; the advice changes what a core dump holds, not the memory.
+        unsafe {
+            rustix::mm::madvise(pages.start.as_ptr().cast(), len, rustix::mm::Advice::LinuxDontDump)
+        }
+        .map_err(|cause| refuse("kept out of core dumps", cause))?;
+        Ok(pages.not_inherited())
+    }
+
+    /// Keeps the pages out of child processes; a refusal is harmless, since this program's
+    /// children replace their memory at once.
+    fn not_inherited(self) -> Pages {
+        let (start, len) = (self.start.as_ptr().cast(), self.len);
+        // SAFETY: the range is our own mapping; the advice does not change it.
+        let _ = unsafe { rustix::mm::madvise(start, len, rustix::mm::Advice::LinuxDontFork) };
+        self
+    }
+}
+
+fn non_null(start: *mut std::ffi::c_void) -> std::io::Result<NonNull<u8>> {
+    NonNull::new(start.cast()).ok_or_else(|| std::io::Error::other("a mapping at address zero"))
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the range is our own mapping and no reference into it is left.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) };
+        zeroize::Zeroize::zeroize(bytes);
+        // SAFETY: as above; the address is not used after this.
+        let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pages, SecretBox};
+
+    #[test]
+    fn a_value_lives_in_secret_memory_and_is_dropped_with_it() {
+        let counter = std::sync::Arc::new(());
+        let boxed = SecretBox::try_new(|| Ok((counter.clone(), [7_u8; 100]))).unwrap();
+        assert_eq!(boxed.1, [7; 100]);
+        assert_eq!(std::sync::Arc::strong_count(&counter), 2);
+        drop(boxed);
+        assert_eq!(std::sync::Arc::strong_count(&counter), 1);
+    }
+
+    #[test]
+    fn the_mapping_is_locked_and_left_out_of_dumps() {
+        let boxed = SecretBox::try_new(|| Ok([1_u8; 64])).unwrap();
+        let address = format!("{:x}-", std::ptr::from_ref(&*boxed).addr());
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let entry = maps.split_once(&address).expect("the mapping is listed").1;
+        let flags = entry.lines().find(|line| line.starts_with("VmFlags:")).unwrap();
+        for flag in [" lo", " dd"] {
+            assert!(flags.contains(flag), "{flag} is missing in {flags}");
+        }
+    }
+
+    #[test]
+    fn the_fallback_without_memfd_secret_locks_too() {
+        let pages = Pages::map_locked(4096).unwrap();
+        assert_eq!(pages.len, 4096);
+    }
+}
