@@ -3,6 +3,8 @@
 //! Production code is what stands before a file's `#[cfg(test)]`. Reading is textual: comments are
 //! dropped, then every `crate::module` and every fenced token is looked at.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 /// Module, and what it may import. Lowest first; `daemon` and `service` may import all above them.
