@@ -27,6 +27,7 @@ pub(super) struct Args {
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
     /// Print the answer as JSON and nothing else
     #[arg(long, global = true)]

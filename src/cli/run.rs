@@ -86,8 +86,12 @@ fn not_a_command(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            match std::io::stdout().write_all(text.as_bytes()) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+                    ExitCode::from(EXIT_INTERNAL)
+                }
+                _ => ExitCode::SUCCESS,
+            }
         }
         Usage::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = std::io::stderr().write_all(text.as_bytes());
