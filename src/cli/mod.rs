@@ -1,6 +1,32 @@
-//! The command line.
+//! The command line: arguments, a request to the daemon, its answer shown, an exit code.
+//!
+//! * One value comes out of every command: on stdout as a table for people or, with `--json`, as
+//!   exactly the daemon's answer. Questions, notes and refusals go to stderr.
+//! * A refused command prints three lines: what was refused, why with its codes, and `fix:`. It
+//!   ends with the exit code of the refusal's kind (INTERFACE section 4).
+//! * The daemon is reached through `MOUNT/.evs/control` only; the kernel says who is asking.
+//! * `init`, `mount` and `check` work on a state directory and call [`crate::daemon`]; the process
+//!   that serves a mount is this program, started again by itself.
+//! * A closed pipe at the other end of stdout is no error, and no panic reaches a user.
 
-/// Runs the program.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+mod agency;
+mod args;
+mod check;
+mod client;
+mod disk;
+mod failure;
+mod init;
+mod key;
+mod mount;
+mod mounts;
+mod object;
+mod prompt;
+mod refusal;
+mod request;
+mod run;
+mod session;
+mod status;
+mod table;
+mod umount;
+
+pub use run::run;

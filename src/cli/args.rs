@@ -1,0 +1,426 @@
+//! The tree of commands and their arguments (INTERFACE section 4).
+
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  evsfs init && evsfs mount             make a state directory, mount it
+  evsfs agency create                   let EVS use the KMS, once in a project
+  evsfs disk create db --size 10G       make an encrypted disk
+  evsfs disk attach db                  have it as a file in the mount
+  evsfs status                          see everything at a glance
+
+Times are shown in UTC. Exit codes: 0 ok, 1 internal, 2 usage, 3 not found, 4 wrong status or busy,
+5 key unusable, 6 permission or agency, 7 integrity, 8 KMS unreachable, 9 no space or quota, 10 exists,
+11 no mount.";
+
+/// Encrypted virtual disks as files, attached and detached by the state of their keys.
+#[derive(Debug, clap::Parser)]
+#[command(name = "evsfs", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(super) struct Global {
+    /// Print the answer as JSON and nothing else
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The mount to talk to [default: $EVSFS_MOUNT, else the only evsfs mount]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub mount: Option<PathBuf>,
+    /// Do not ask for the object's name before destroying something
+    #[arg(long, global = true)]
+    pub yes: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Make the state directory and the root key, and a configuration if there is none
+    Init(InitArgs),
+    /// Mount, and return when the mount answers
+    Mount(MountArgs),
+    /// Unmount, and return when the daemon has ended
+    Umount(UmountArgs),
+    /// Show the whole mount at a glance
+    Status,
+    /// Create, attach, detach and delete disks
+    #[command(subcommand)]
+    Disk(DiskCommand),
+    /// Manage the keys that protect disks
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Let EVS use the KMS on behalf of the project's users
+    #[command(subcommand)]
+    Agency(AgencyCommand),
+    /// Check a state directory that is not mounted
+    Check(CheckArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InitArgs {
+    /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the root key lives
+    #[arg(long, value_name = "KIND", default_value = "file")]
+    #[arg(value_parser = ["file", "passphrase", "pkcs11"])]
+    pub root_key: String,
+    /// The mountpoint to write into a new configuration
+    #[arg(long, value_name = "DIR")]
+    pub mountpoint: Option<PathBuf>,
+    /// The state directory to write into a new configuration
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MountArgs {
+    /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to mount, instead of the configuration's mountpoint
+    pub mountpoint: Option<PathBuf>,
+    /// Serve in the foreground, with the log on stderr
+    #[arg(short, long)]
+    pub foreground: bool,
+    /// Mount options: allow_other; the usual words of mount(8) are accepted and ignored
+    #[arg(short, value_name = "OPTS", value_delimiter = ',')]
+    pub options: Vec<String>,
+    /// Serve as the child of a `mount` that waits for one line on stdout
+    #[arg(long, hide = true, conflicts_with = "foreground")]
+    pub child: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UmountArgs {
+    /// The mount to end [default: as for --mount]
+    pub mountpoint: Option<PathBuf>,
+    /// Unmount even while files are open; I/O through them fails from then on
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Repair what can be repaired without losing data
+    #[arg(long)]
+    pub repair: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum DiskCommand {
+    /// Create a disk
+    Create(DiskCreateArgs),
+    /// List the disks you may use
+    List,
+    /// Show a disk
+    Show {
+        /// The disk
+        name: String,
+    },
+    /// Make a disk appear as a file in the mount
+    Attach {
+        /// The disk
+        name: String,
+        /// Attach it for reading only
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// Make an attached disk disappear from the mount and its data key from memory
+    Detach {
+        /// The disk
+        name: String,
+        /// Even while the file is open: I/O through it fails from then on
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a disk larger, attached or not
+    Extend {
+        /// The disk
+        name: String,
+        /// The new size, such as 20G
+        #[arg(long)]
+        size: String,
+    },
+    /// Wrap a disk's data key again under the newest version of its key
+    Rewrap {
+        /// The disk
+        name: String,
+    },
+    /// Delete a disk and all data on it
+    Delete {
+        /// The disk
+        name: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DiskCreateArgs {
+    /// The new disk's name
+    pub name: String,
+    /// Its size, such as 10G; with --from, the source's size is the default
+    #[arg(long, required_unless_present = "from")]
+    pub size: Option<String>,
+    /// Encrypt the disk, whatever the default is; stays so for its whole life
+    #[arg(long)]
+    pub encrypted: bool,
+    /// Do not encrypt the disk, whatever the default is; stays so for its whole life
+    #[arg(long, conflicts_with_all = ["encrypted", "key"])]
+    pub unencrypted: bool,
+    /// The alias of the key to encrypt it with
+    #[arg(long, value_name = "ALIAS")]
+    pub key: Option<String>,
+    /// Fill it from backup:NAME or image:NAME
+    #[arg(long, value_name = "SOURCE")]
+    pub from: Option<String>,
+    /// The sector size, 4096 or 512
+    #[arg(long, value_name = "BYTES")]
+    pub sector_size: Option<u64>,
+    /// Keep the payload in this file or block device
+    #[arg(long, value_name = "PATH")]
+    pub backing: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum KeyCommand {
+    /// Create a key
+    Create {
+        /// The new key's alias
+        alias: String,
+        /// Create it without material, to import your own
+        #[arg(long)]
+        external: bool,
+        /// What the key is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// List the keys
+    List,
+    /// Show a key
+    Show {
+        /// The key's alias
+        alias: String,
+    },
+    /// Enable a disabled key
+    Enable {
+        /// The key's alias
+        alias: String,
+    },
+    /// Disable a key: attached disks go on, detached ones cannot be attached
+    Disable {
+        /// The key's alias
+        alias: String,
+    },
+    /// Delete a key after some days; its disks can then never be read again
+    ScheduleDeletion {
+        /// The key's alias
+        alias: String,
+        /// After how many days, 7 to 1096
+        #[arg(long, value_name = "N")]
+        days: u32,
+    },
+    /// Keep a key that is scheduled for deletion; it is disabled then
+    CancelDeletion {
+        /// The key's alias
+        alias: String,
+    },
+    /// Give a key another alias
+    SetAlias {
+        /// The key's alias
+        alias: String,
+        /// Its new alias
+        new_alias: String,
+    },
+    /// Describe what a key is for
+    Describe {
+        /// The key's alias
+        alias: String,
+        /// Up to 255 characters
+        text: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::Subcommand)]
+pub(super) enum AgencyCommand {
+    /// Create the agency EVSAccessKMS
+    Create,
+    /// Show the agency
+    Show,
+    /// Delete the agency: new encryption and attaching of encrypted disks stop
+    Delete,
+}
+
+impl Command {
+    /// What did not happen when this command was refused: the first line of the refusal.
+    pub fn undone(&self) -> String {
+        match self {
+            Command::Init(_) => "nothing was initialised".to_owned(),
+            Command::Mount(_) => "nothing was mounted".to_owned(),
+            Command::Umount(_) => "nothing was unmounted".to_owned(),
+            Command::Status => "the status cannot be shown".to_owned(),
+            Command::Check(_) => "the check did not pass".to_owned(),
+            Command::Disk(command) => command.undone(),
+            Command::Key(command) => command.undone(),
+            Command::Agency(command) => match command {
+                AgencyCommand::Create => "the agency was not created".to_owned(),
+                AgencyCommand::Show => "the agency cannot be shown".to_owned(),
+                AgencyCommand::Delete => "the agency was not deleted".to_owned(),
+            },
+        }
+    }
+
+    /// The words that name this command.
+    pub fn path(&self) -> &'static str {
+        match self {
+            Command::Init(_) => "init",
+            Command::Mount(_) => "mount",
+            Command::Umount(_) => "umount",
+            Command::Status => "status",
+            Command::Check(_) => "check",
+            Command::Disk(DiskCommand::Create(_)) => "disk create",
+            Command::Disk(DiskCommand::List) => "disk list",
+            Command::Disk(DiskCommand::Show { .. }) => "disk show",
+            Command::Disk(DiskCommand::Attach { .. }) => "disk attach",
+            Command::Disk(DiskCommand::Detach { .. }) => "disk detach",
+            Command::Disk(DiskCommand::Extend { .. }) => "disk extend",
+            Command::Disk(DiskCommand::Rewrap { .. }) => "disk rewrap",
+            Command::Disk(DiskCommand::Delete { .. }) => "disk delete",
+            Command::Key(KeyCommand::Create { .. }) => "key create",
+            Command::Key(KeyCommand::List) => "key list",
+            Command::Key(KeyCommand::Show { .. }) => "key show",
+            Command::Key(KeyCommand::Enable { .. }) => "key enable",
+            Command::Key(KeyCommand::Disable { .. }) => "key disable",
+            Command::Key(KeyCommand::ScheduleDeletion { .. }) => "key schedule-deletion",
+            Command::Key(KeyCommand::CancelDeletion { .. }) => "key cancel-deletion",
+            Command::Key(KeyCommand::SetAlias { .. }) => "key set-alias",
+            Command::Key(KeyCommand::Describe { .. }) => "key describe",
+            Command::Agency(AgencyCommand::Create) => "agency create",
+            Command::Agency(AgencyCommand::Show) => "agency show",
+            Command::Agency(AgencyCommand::Delete) => "agency delete",
+        }
+    }
+}
+
+impl DiskCommand {
+    fn undone(&self) -> String {
+        let (name, what) = match self {
+            DiskCommand::List => return "the disks cannot be listed".to_owned(),
+            DiskCommand::Create(args) => (&args.name, "was not created"),
+            DiskCommand::Show { name } => (name, "cannot be shown"),
+            DiskCommand::Attach { name, .. } => (name, "was not attached"),
+            DiskCommand::Detach { name, .. } => (name, "was not detached"),
+            DiskCommand::Extend { name, .. } => (name, "was not extended"),
+            DiskCommand::Rewrap { name } => (name, "was not rewrapped"),
+            DiskCommand::Delete { name } => (name, "was not deleted"),
+        };
+        format!("disk {name:?} {what}")
+    }
+}
+
+impl KeyCommand {
+    fn undone(&self) -> String {
+        let (alias, what) = match self {
+            KeyCommand::List => return "the keys cannot be listed".to_owned(),
+            KeyCommand::Create { alias, .. } => (alias, "was not created"),
+            KeyCommand::Show { alias } => (alias, "cannot be shown"),
+            KeyCommand::Enable { alias } => (alias, "was not enabled"),
+            KeyCommand::Disable { alias } => (alias, "was not disabled"),
+            KeyCommand::ScheduleDeletion { alias, .. } => (alias, "was not scheduled for deletion"),
+            KeyCommand::CancelDeletion { alias } => (alias, "is not saved from deletion"),
+            KeyCommand::SetAlias { alias, .. } => (alias, "was not renamed"),
+            KeyCommand::Describe { alias, .. } => (alias, "was not described"),
+        };
+        format!("key {alias:?} {what}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+    use clap::{CommandFactory, Parser};
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_command_parses_and_knows_its_name() {
+        for (line, path) in [
+            ("evsfs init", "init"),
+            ("evsfs init -c /f --root-key file --mountpoint /m --state-dir /s", "init"),
+            ("evsfs mount", "mount"),
+            ("evsfs mount -c /f /m -f -o allow_other,rw", "mount"),
+            ("evsfs umount /m --force", "umount"),
+            ("evsfs status --json", "status"),
+            ("evsfs --mount /m --json --yes disk list", "disk list"),
+            ("evsfs disk list --mount /m --json --yes", "disk list"),
+            ("evsfs disk create db --size 10G --encrypted --key finance", "disk create"),
+            ("evsfs disk create db --size 10G --unencrypted --sector-size 512", "disk create"),
+            ("evsfs disk create db --from backup:b --backing /dev/sdb", "disk create"),
+            ("evsfs disk show db", "disk show"),
+            ("evsfs disk attach db --read-only", "disk attach"),
+            ("evsfs disk detach db --force", "disk detach"),
+            ("evsfs disk extend db --size 20G", "disk extend"),
+            ("evsfs disk rewrap db", "disk rewrap"),
+            ("evsfs disk delete db --yes", "disk delete"),
+            ("evsfs key create finance --description money", "key create"),
+            ("evsfs key create finance --external", "key create"),
+            ("evsfs key list", "key list"),
+            ("evsfs key show evs/default", "key show"),
+            ("evsfs key enable finance", "key enable"),
+            ("evsfs key disable finance", "key disable"),
+            ("evsfs key schedule-deletion finance --days 7", "key schedule-deletion"),
+            ("evsfs key cancel-deletion finance", "key cancel-deletion"),
+            ("evsfs key set-alias finance money", "key set-alias"),
+            ("evsfs key describe finance text", "key describe"),
+            ("evsfs agency create", "agency create"),
+            ("evsfs agency show", "agency show"),
+            ("evsfs agency delete", "agency delete"),
+            ("evsfs check --repair -c /f", "check"),
+        ] {
+            let args = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(args.command.path(), path, "{line}");
+            assert!(!args.command.undone().is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_documented_does_not_parse() {
+        for line in [
+            "evsfs",
+            "evsfs disk",
+            "evsfs dsk list",
+            "evsfs disk create db",
+            "evsfs disk create --size 1G",
+            "evsfs disk create db --size 1G --encrypted --unencrypted",
+            "evsfs disk create db --size 1G --unencrypted --key a",
+            "evsfs disk create db --size 1G --sector-size big",
+            "evsfs disk extend db",
+            "evsfs disk attach a b",
+            "evsfs key schedule-deletion a",
+            "evsfs key schedule-deletion a --days -1",
+            "evsfs key set-alias a",
+            "evsfs agency create x",
+            "evsfs init --root-key paper",
+            "evsfs mount -f --child",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.use_stderr() && error.exit_code() == 2, "{line}: {error}");
+        }
+    }
+}

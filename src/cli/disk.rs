@@ -1,0 +1,146 @@
+//! `evsfs disk`.
+
+use super::agency;
+use super::args::{DiskCommand, DiskCreateArgs};
+use super::failure::Outcome;
+use super::object::Object;
+use super::request::Request;
+use super::session::Session;
+use super::table::{Align, Table, facts};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Alias, Name};
+use crate::units::{ByteLen, SectorSize};
+use serde_json::Value;
+
+/// The members of a disk, in the order `show` gives them.
+const MEMBERS: [&str; 15] = [
+    "name",
+    "id",
+    "status",
+    "size",
+    "encrypted",
+    "key",
+    "key_state",
+    "sector_size",
+    "owner",
+    "created",
+    "attached",
+    "read_only",
+    "source",
+    "server",
+    "error",
+];
+
+/// Runs one `disk` command.
+pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
+    match command {
+        DiskCommand::Create(args) => {
+            let disk = agency::call_or_offer(session, &creation(args)?)?;
+            session.answer(&disk, shown)
+        }
+        DiskCommand::List => {
+            let disks = session.call(&Request::new("disk.list"))?;
+            if Object::list(&disks).next().is_none() && !session.global.json {
+                session.note("no disks yet; create one: evsfs disk create NAME --size 10G");
+                return Ok(());
+            }
+            session.answer(&disks, table)
+        }
+        DiskCommand::Show { name } => {
+            let disk = session.call(&named("disk.show", name)?)?;
+            session.answer(&disk, shown)
+        }
+        DiskCommand::Attach { name, read_only } => {
+            let request = named("disk.attach", name)?.with("read_only", *read_only);
+            let disk = agency::call_or_offer(session, &request)?;
+            let path = session.mountpoint()?.join(name);
+            session.answer(&disk, |_| format!("{}\n", path.display()))
+        }
+        DiskCommand::Detach { name, force } => {
+            let request = named("disk.detach", name)?.with("force", *force);
+            if *force {
+                let loss = format!("Programs that have disk {name:?} open lose unwritten data");
+                session.confirm(&loss, name)?;
+            }
+            let disk = session.call(&request)?;
+            session.answer(&disk, |_| format!("disk {name:?} is detached\n"))
+        }
+        DiskCommand::Extend { name, size } => {
+            let size = ByteLen::parse(size)?;
+            let request = named("disk.extend", name)?.with("size", size.get());
+            let disk = session.call(&request)?;
+            session.answer(&disk, |_| format!("disk {name:?} has {size} now\n"))
+        }
+        DiskCommand::Rewrap { name } => {
+            let disk = session.call(&named("disk.rewrap", name)?)?;
+            session.answer(&disk, |_| format!("disk {name:?} is rewrapped\n"))
+        }
+        DiskCommand::Delete { name } => {
+            let request = named("disk.delete", name)?;
+            session.confirm(&format!("This deletes disk {name:?} and all data on it"), name)?;
+            let answer = session.call(&request)?;
+            session.answer(&answer, |_| format!("disk {name:?} is deleted\n"))
+        }
+    }
+}
+
+/// The disks of a list as a table.
+pub(super) fn table(disks: &Value) -> String {
+    let mut table = Table::new(&[
+        ("NAME", Align::Left),
+        ("SIZE", Align::Right),
+        ("STATUS", Align::Left),
+        ("ENCRYPTED", Align::Left),
+        ("KEY", Align::Left),
+        ("KEY-STATE", Align::Left),
+        ("OWNER", Align::Left),
+    ]);
+    for disk in Object::list(disks) {
+        let columns = ["name", "size", "status", "encrypted", "key", "key_state", "owner"];
+        table.row(columns.map(|column| disk.text(column)));
+    }
+    table.to_string()
+}
+
+fn shown(disk: &Value) -> String {
+    facts(Object::of(disk).facts(&MEMBERS))
+}
+
+fn named(op: &str, name: &str) -> Result<Request> {
+    Ok(Request::new(op).with("name", Name::parse(name)?.as_str()))
+}
+
+fn creation(args: &DiskCreateArgs) -> Result<Request> {
+    let size = args.size.as_deref().map(ByteLen::parse).transpose()?;
+    let key = args.key.as_deref().map(Alias::parse).transpose()?;
+    if let Some(bytes) = args.sector_size {
+        SectorSize::from_bytes(bytes)?;
+    }
+    let encrypted = match (args.encrypted, args.unencrypted) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        // To name a key is to ask for encryption, whatever the default is.
+        (false, false) => args.key.is_some().then_some(true),
+    };
+    let mut request = named("disk.create", &args.name)?
+        .with_given("size", size.map(ByteLen::get))
+        .with_given("encrypted", encrypted)
+        .with_given("key", key.as_ref().map(Alias::as_str))
+        .with_given("sector_size", args.sector_size);
+    if let Some(source) = &args.from {
+        check_source(source)?;
+        request = request.with("from", source.as_str());
+    }
+    match &args.backing {
+        Some(path) => request.with_path("backing", path),
+        None => Ok(request),
+    }
+}
+
+fn check_source(source: &str) -> Result<()> {
+    match source.split_once(':') {
+        Some(("backup" | "image", name)) => Name::parse(name).map(drop),
+        _ => Err(Error::new(ErrorKind::Invalid, format!("{source:?} is not a source of a disk"))
+            .remedy("use --from backup:NAME or --from image:NAME")),
+    }
+}

@@ -1,0 +1,119 @@
+//! `evsfs key`.
+
+use super::args::KeyCommand;
+use super::failure::Outcome;
+use super::object::Object;
+use super::request::Request;
+use super::session::Session;
+use super::table::{Align, Table, facts};
+use crate::error::Result;
+use crate::id::{Alias, Description};
+use serde_json::Value;
+
+/// The members of a key, in the order `show` gives them.
+const MEMBERS: [&str; 10] = [
+    "alias",
+    "id",
+    "state",
+    "origin",
+    "created",
+    "deletion_date",
+    "version",
+    "rotation",
+    "description",
+    "disks",
+];
+
+/// Runs one `key` command.
+pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
+    match command {
+        KeyCommand::Create { alias, external, description } => {
+            let alias = Alias::parse_customer(alias)?;
+            let description = description.as_deref().map(Description::parse).transpose()?;
+            let request = Request::new("key.create")
+                .with("alias", alias.as_str())
+                .with("origin", if *external { "external" } else { "kms" })
+                .with_given("description", description.as_ref().map(Description::as_str));
+            let key = session.call(&request)?;
+            session.answer(&key, shown)
+        }
+        KeyCommand::List => {
+            let keys = session.call(&Request::new("key.list"))?;
+            if Object::list(&keys).next().is_none() && !session.global.json {
+                session.note("no keys yet; create one: evsfs key create ALIAS");
+                return Ok(());
+            }
+            session.answer(&keys, table)
+        }
+        KeyCommand::Show { alias } => {
+            let key = session.call(&named("key.show", alias)?)?;
+            session.answer(&key, shown)
+        }
+        KeyCommand::Enable { alias } => {
+            let key = session.call(&named("key.enable", alias)?)?;
+            session.answer(&key, |_| format!("key {alias:?} is enabled\n"))
+        }
+        KeyCommand::Disable { alias } => {
+            let key = session.call(&named("key.disable", alias)?)?;
+            session.answer(&key, |_| {
+                format!("key {alias:?} is disabled; attached disks go on until they are detached\n")
+            })
+        }
+        KeyCommand::ScheduleDeletion { alias, days } => {
+            let request = named("key.schedule-deletion", alias)?.with("days", *days);
+            let loss =
+                format!("After {days} days no disk under key {alias:?} can ever be read again");
+            session.confirm(&loss, alias)?;
+            let key = session.call(&request)?;
+            session.answer(&key, |key| match Object::of(key).text("deletion_date") {
+                date if date.is_empty() => format!("key {alias:?} will be deleted\n"),
+                date => format!("key {alias:?} will be deleted at {date} UTC\n"),
+            })
+        }
+        KeyCommand::CancelDeletion { alias } => {
+            let key = session.call(&named("key.cancel-deletion", alias)?)?;
+            session.answer(&key, |key| match Object::of(key).text("state") {
+                state if state.is_empty() => format!("key {alias:?} stays\n"),
+                state => format!("key {alias:?} stays and is {state}\n"),
+            })
+        }
+        KeyCommand::SetAlias { alias, new_alias } => {
+            let new = Alias::parse_customer(new_alias)?;
+            let request = named("key.set-alias", alias)?.with("new_alias", new.as_str());
+            let key = session.call(&request)?;
+            session.answer(&key, |_| format!("key {alias:?} is {new_alias:?} now\n"))
+        }
+        KeyCommand::Describe { alias, text } => {
+            let description = Description::parse(text)?;
+            let request = named("key.describe", alias)?.with("description", description.as_str());
+            let key = session.call(&request)?;
+            session.answer(&key, |_| format!("key {alias:?} is described\n"))
+        }
+    }
+}
+
+/// The keys of a list as a table.
+pub(super) fn table(keys: &Value) -> String {
+    let mut table = Table::new(&[
+        ("ALIAS", Align::Left),
+        ("STATE", Align::Left),
+        ("ORIGIN", Align::Left),
+        ("CREATED", Align::Left),
+        ("DELETION-DATE", Align::Left),
+        ("DISKS", Align::Right),
+    ]);
+    for key in Object::list(keys) {
+        let texts = ["alias", "state", "origin", "created", "deletion_date"];
+        let disks = key.count("disks").to_string();
+        table.row(texts.map(|column| key.text(column)).into_iter().chain([disks]));
+    }
+    table.to_string()
+}
+
+fn shown(key: &Value) -> String {
+    facts(Object::of(key).facts(&MEMBERS))
+}
+
+fn named(op: &str, alias: &str) -> Result<Request> {
+    Ok(Request::new(op).with("alias", Alias::parse(alias)?.as_str()))
+}

@@ -1,0 +1,352 @@
+//! From arguments to an exit code.
+
+use super::args::{Args, Command, MountArgs};
+use super::client::{ControlFile, Transport};
+use super::failure::{Failure, Outcome};
+use super::prompt::{ProcessTerminal, Terminal};
+use super::refusal::{three_lines, usage};
+use super::session::Session;
+use super::{agency, check, disk, init, key, mount, status, umount};
+use clap::Parser;
+use clap::error::ErrorKind as Usage;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The exit code of a usage error (INTERFACE section 4).
+const EXIT_USAGE: u8 = 2;
+/// The exit code of a bug.
+const EXIT_INTERNAL: u8 = 1;
+
+/// Runs the program with the arguments of this process.
+pub fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(report_panic));
+    std::panic::catch_unwind(|| main(std::env::args_os().collect()))
+        .unwrap_or(ExitCode::from(EXIT_INTERNAL))
+}
+
+fn main(arguments: Vec<OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => return not_a_command(&error),
+    };
+    if let Command::Mount(mount_args @ MountArgs { child: true, .. }) = &args.command {
+        return mount::run_as_child(mount_args);
+    }
+    let mut daemon = ControlFile::of(named_mount(&args));
+    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+    ExitCode::from(perform(&args, &mut daemon, &mut ProcessTerminal, &mut stdout, &mut stderr))
+}
+
+/// Runs one command in the given surroundings and returns its exit code.
+fn perform(
+    args: &Args,
+    daemon: &mut dyn Transport,
+    terminal: &mut dyn Terminal,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> u8 {
+    let mut session = Session { global: &args.global, daemon, terminal, stdout, stderr };
+    match dispatch(&mut session, &args.command) {
+        // Who closed the pipe has seen enough, as `head` has.
+        Ok(()) | Err(Failure::OutputClosed) => 0,
+        Err(Failure::Refused(refusal)) => {
+            let text = three_lines(&args.command.undone(), &refusal, args.command.path());
+            // The exit code still says it when stderr cannot.
+            let _ = stderr.write_all(text.as_bytes());
+            refusal.exit_code()
+        }
+    }
+}
+
+fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
+    match command {
+        Command::Init(args) => init::run(session, args),
+        Command::Mount(args) => mount::run(session, args),
+        Command::Umount(args) => umount::run(session, args),
+        Command::Status => status::run(session),
+        Command::Disk(command) => disk::run(session, command),
+        Command::Key(command) => key::run(session, command),
+        Command::Agency(command) => agency::run(session, *command),
+        Command::Check(args) => check::run(session, args),
+    }
+}
+
+/// The mount named by an option, or by the argument of the command that has one.
+fn named_mount(args: &Args) -> Option<PathBuf> {
+    match &args.command {
+        Command::Umount(umount) => umount.mountpoint.clone().or_else(|| args.global.mount.clone()),
+        _ => args.global.mount.clone(),
+    }
+}
+
+/// Help and version on stdout, anything else in three lines on stderr.
+fn not_a_command(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    match error.kind() {
+        Usage::DisplayHelp | Usage::DisplayVersion => {
+            match std::io::stdout().write_all(text.as_bytes()) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+                    ExitCode::from(EXIT_INTERNAL)
+                }
+                _ => ExitCode::SUCCESS,
+            }
+        }
+        Usage::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            ExitCode::from(EXIT_USAGE)
+        }
+        _ => {
+            let _ = std::io::stderr().write_all(usage(&text).as_bytes());
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// One line for a bug, in place of a backtrace.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let what = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without words");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let line = format!("evsfs: internal error at {place}: {what}; please report it");
+    let _ = writeln!(std::io::stderr(), "{}", super::refusal::one_line(&line));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Args, perform};
+    use crate::cli::client::Transport;
+    use crate::cli::prompt::Terminal;
+    use crate::error::Result;
+    use clap::Parser;
+    use std::collections::VecDeque;
+    use std::path::PathBuf;
+
+    /// A daemon that gives prepared answers and keeps the requests.
+    #[derive(Default)]
+    struct Fake {
+        answers: VecDeque<&'static str>,
+        requests: Vec<serde_json::Value>,
+    }
+
+    impl Transport for Fake {
+        fn mountpoint(&mut self) -> Result<PathBuf> {
+            Ok(PathBuf::from("/mnt/evs"))
+        }
+
+        fn exchange(&mut self, line: &str) -> Result<Vec<u8>> {
+            assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "{line:?}");
+            self.requests.push(serde_json::from_str(line).unwrap());
+            Ok(self.answers.pop_front().expect("a prepared answer").as_bytes().to_vec())
+        }
+    }
+
+    /// Somebody who types one thing, or nobody.
+    struct Person(Option<&'static str>);
+
+    impl Terminal for Person {
+        fn is_interactive(&self) -> bool {
+            self.0.is_some()
+        }
+
+        fn ask(&mut self, _question: &str) -> Result<String> {
+            Ok(self.0.expect("nobody is asked without a terminal").to_owned())
+        }
+    }
+
+    struct Ran {
+        code: u8,
+        stdout: String,
+        stderr: String,
+        requests: Vec<serde_json::Value>,
+    }
+
+    fn run(line: &str, person: Option<&'static str>, answers: &[&'static str]) -> Ran {
+        let args = Args::try_parse_from(line.split_whitespace()).unwrap();
+        let mut fake = Fake { answers: answers.iter().copied().collect(), requests: Vec::new() };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let code = perform(&args, &mut fake, &mut Person(person), &mut stdout, &mut stderr);
+        assert!(fake.answers.is_empty(), "{line}: not everything was asked");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran { code, stdout: text(stdout), stderr: text(stderr), requests: fake.requests }
+    }
+
+    #[test]
+    fn every_command_asks_for_its_operation_in_the_words_of_the_interface() {
+        for (line, request) in [
+            (
+                "evsfs disk create db --size 10G",
+                r#"{"op":"disk.create","name":"db","size":10737418240}"#,
+            ),
+            (
+                "evsfs disk create db --size 1M --unencrypted --sector-size 512 --backing /dev/sdb",
+                r#"{"op":"disk.create","name":"db","size":1048576,"encrypted":false,"sector_size":512,"backing":"/dev/sdb"}"#,
+            ),
+            (
+                "evsfs disk create db --from backup:b --key evs/default",
+                r#"{"op":"disk.create","name":"db","encrypted":true,"key":"evs/default","from":"backup:b"}"#,
+            ),
+            ("evsfs disk show db", r#"{"op":"disk.show","name":"db"}"#),
+            ("evsfs disk attach db", r#"{"op":"disk.attach","name":"db","read_only":false}"#),
+            (
+                "evsfs disk attach db --read-only",
+                r#"{"op":"disk.attach","name":"db","read_only":true}"#,
+            ),
+            ("evsfs disk detach db", r#"{"op":"disk.detach","name":"db","force":false}"#),
+            (
+                "evsfs disk detach db --force --yes",
+                r#"{"op":"disk.detach","name":"db","force":true}"#,
+            ),
+            ("evsfs disk extend db --size 2K", r#"{"op":"disk.extend","name":"db","size":2048}"#),
+            ("evsfs disk rewrap db", r#"{"op":"disk.rewrap","name":"db"}"#),
+            ("evsfs disk delete db --yes", r#"{"op":"disk.delete","name":"db"}"#),
+            (
+                "evsfs key create a --description d",
+                r#"{"op":"key.create","alias":"a","origin":"kms","description":"d"}"#,
+            ),
+            (
+                "evsfs key create a --external",
+                r#"{"op":"key.create","alias":"a","origin":"external"}"#,
+            ),
+            ("evsfs key show evs/default", r#"{"op":"key.show","alias":"evs/default"}"#),
+            ("evsfs key enable a", r#"{"op":"key.enable","alias":"a"}"#),
+            ("evsfs key disable a", r#"{"op":"key.disable","alias":"a"}"#),
+            (
+                "evsfs key schedule-deletion a --days 7 --yes",
+                r#"{"op":"key.schedule-deletion","alias":"a","days":7}"#,
+            ),
+            ("evsfs key cancel-deletion a", r#"{"op":"key.cancel-deletion","alias":"a"}"#),
+            ("evsfs key set-alias a b", r#"{"op":"key.set-alias","alias":"a","new_alias":"b"}"#),
+            ("evsfs key describe a d", r#"{"op":"key.describe","alias":"a","description":"d"}"#),
+            ("evsfs agency create", r#"{"op":"agency.create"}"#),
+            ("evsfs agency show", r#"{"op":"agency.show"}"#),
+            ("evsfs agency delete --yes", r#"{"op":"agency.delete"}"#),
+            ("evsfs status", r#"{"op":"mount.status"}"#),
+        ] {
+            let ran = run(line, None, &["{\"ok\":{}}"]);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+            let expected: serde_json::Value = serde_json::from_str(request).unwrap();
+            assert_eq!(ran.requests, [expected], "{line}");
+            assert_eq!(ran.stderr, "", "{line}");
+            let json = run(&format!("{line} --json"), None, &["{\"ok\":{\"a\":1}}"]);
+            assert_eq!(json.stdout, "{\n  \"a\": 1\n}\n", "{line}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_silent_on_stdout_and_an_array_in_json() {
+        for noun in ["disk", "key"] {
+            let ran = run(&format!("evsfs {noun} list"), None, &["{\"ok\":[]}"]);
+            assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
+            assert!(ran.stderr.starts_with(&format!("no {noun}s yet; create one: evsfs {noun}")));
+            let json = run(&format!("evsfs {noun} list --json"), None, &["{\"ok\":[]}"]);
+            assert_eq!((json.stdout.as_str(), json.stderr.as_str()), ("[]\n", ""));
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_the_daemon_is_three_lines_and_its_exit_code_also_with_json() {
+        let refusal = r#"{"error":{"code":"EVS.2040","kind":"key-unusable","message":"disk \"db\" cannot be attached: key \"finance\" is disabled","remedy":"evsfs key enable finance","cause":"KMS.0209"}}"#;
+        for line in ["evsfs disk attach db", "evsfs disk attach db --json"] {
+            let ran = run(line, None, &[refusal]);
+            assert_eq!((ran.code, ran.stdout.as_str()), (5, ""));
+            assert_eq!(
+                ran.stderr,
+                "evsfs: disk \"db\" was not attached\n\
+                 key \"finance\" is disabled (EVS.2040, KMS.0209)\n\
+                 fix: evsfs key enable finance\n"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_argument_is_refused_before_the_daemon_is_asked() {
+        for line in [
+            "evsfs disk show a/b",
+            "evsfs disk create db --size 1X",
+            "evsfs disk create db --size 1G --sector-size 1024",
+            "evsfs disk create db --size 1G --key a.b",
+            "evsfs disk create db --from tape:b",
+            "evsfs disk delete .. --yes",
+            "evsfs key create evs/mine",
+            "evsfs key set-alias a evs/b",
+        ] {
+            let ran = run(line, None, &[]);
+            assert_eq!((ran.code, ran.requests.len()), (2, 0), "{line}");
+            assert_eq!(ran.stderr.lines().count(), 3, "{line}: {}", ran.stderr);
+            assert!(ran.stderr.lines().nth(2).unwrap().starts_with("fix: "), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_destroys_something_wants_the_name_typed_or_yes() {
+        for (line, name) in [
+            ("evsfs disk delete db", "db"),
+            ("evsfs disk detach db --force", "db"),
+            ("evsfs key schedule-deletion a --days 7", "a"),
+            ("evsfs agency delete", "EVSAccessKMS"),
+        ] {
+            let nobody = run(line, None, &[]);
+            assert_eq!((nobody.code, nobody.requests.len()), (2, 0), "{line}");
+            assert!(nobody.stderr.contains("\nfix: say --yes"), "{}", nobody.stderr);
+            for typed in ["", "y", "yes", "DB"] {
+                let wrong = run(line, Some(typed), &[]);
+                assert_eq!((wrong.code, wrong.requests.len()), (2, 0), "{line} {typed}");
+            }
+            let right = run(line, Some(name), &["{\"ok\":{}}"]);
+            assert_eq!((right.code, right.requests.len()), (0, 1), "{line}");
+        }
+    }
+
+    const NO_AGENCY: &str = r#"{"error":{"code":"EVS.2143","kind":"no-agency","message":"EVS may not use the KMS yet","remedy":"evsfs agency create"}}"#;
+
+    /// RULES A2: the CLI asks, and does it on yes.
+    #[test]
+    fn the_first_encryption_offers_to_create_the_agency_and_tries_again_on_yes() {
+        for line in ["evsfs disk create db --size 1G", "evsfs disk attach db"] {
+            let ran = run(line, Some("y"), &[NO_AGENCY, "{\"ok\":{}}", "{\"ok\":{}}"]);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+            assert_eq!(ran.requests[1]["op"], "agency.create");
+            assert_eq!(ran.requests[0], ran.requests[2]);
+        }
+    }
+
+    /// RULES A2.
+    #[test]
+    fn without_a_yes_the_agency_is_not_created() {
+        for person in [None, Some(""), Some("n"), Some("db")] {
+            let ran = run("evsfs disk create db --size 1G", person, &[NO_AGENCY]);
+            assert_eq!((ran.code, ran.requests.len()), (6, 1));
+            assert!(ran.stderr.ends_with("(EVS.2143)\nfix: evsfs agency create\n"));
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_error_and_a_full_disk_is_one() {
+        struct Broken(std::io::ErrorKind);
+        impl std::io::Write for Broken {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(self.0.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let args = Args::try_parse_from(["evsfs", "disk", "show", "db"]).unwrap();
+        for (kind, code) in
+            [(std::io::ErrorKind::BrokenPipe, 0), (std::io::ErrorKind::StorageFull, 9)]
+        {
+            let mut fake = Fake { answers: [r#"{"ok":{"name":"db"}}"#].into(), ..Fake::default() };
+            let mut stderr = Vec::new();
+            let mut person = Person(None);
+            let ended = perform(&args, &mut fake, &mut person, &mut Broken(kind), &mut stderr);
+            assert_eq!(ended, code);
+            assert_eq!(stderr.is_empty(), code == 0);
+        }
+    }
+}

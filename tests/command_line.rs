@@ -1,0 +1,85 @@
+//! The program as a user meets it where no mount is needed: exit codes, streams, three lines.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the program with an environment in which it finds neither a mount nor a configuration.
+fn evsfs(nowhere: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_evsfs"))
+        .args(arguments)
+        .env("EVSFS_MOUNT", nowhere.join("mount"))
+        .env("EVSFS_CONFIG", nowhere.join("mount.toml"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn refused(output: &Output, code: i32) {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(output.stdout.is_empty());
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{stderr}");
+    assert!(lines[0].starts_with("evsfs: ") && lines[1].ends_with(')'), "{stderr}");
+    assert!(lines[2].starts_with("fix: "), "{stderr}");
+}
+
+#[test]
+fn refusals_are_three_lines_on_stderr_with_the_documented_exit_code() {
+    let nowhere = tempfile::tempdir().unwrap();
+    for (arguments, code) in [
+        (&["disk", "creat"][..], 2),
+        (&["disk", "create", "db"], 2),
+        (&["disk", "show", "a/b"], 2),
+        (&["disk", "delete", "db"], 2),
+        (&["mount"], 3),
+        (&["mount", "-f"], 3),
+        (&["check"], 3),
+        (&["disk", "list"], 11),
+        (&["status", "--json"], 11),
+        (&["umount"], 11),
+    ] {
+        refused(&evsfs(nowhere.path(), arguments), code);
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_stops_mount_with_its_key() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let file = nowhere.path().join("mount.toml");
+    std::fs::write(&file, "mountpoint = '/m'\nstate_dir = '/s'\n[mount]\nthreds = 1\n").unwrap();
+    let output = evsfs(nowhere.path(), &["mount"]);
+    refused(&output, 2);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("{}: mount.threds: unknown key; did you mean", file.display());
+    assert!(stderr.contains(&expected), "{stderr}");
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let nowhere = tempfile::tempdir().unwrap();
+    for arguments in [&["--version"][..], &["help"], &["help", "disk", "create"], &["key", "-h"]] {
+        let output = evsfs(nowhere.path(), arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(output.stderr.is_empty() && output.stdout.ends_with(b"\n"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_met_without_a_word() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_evsfs"))
+        .arg("help")
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stderr, b"");
+}
