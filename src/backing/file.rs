@@ -166,6 +166,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_on_tmpfs_keeps_the_contract() {
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
+            return println!("skipped: /dev/shm cannot be written");
+        };
+        let path = directory.path().canonicalize().unwrap().join("payload");
+        conformance::check(&FileBacking::create(&path, conformance::LEN).unwrap());
+    }
+
+    #[test]
+    fn where_no_hole_can_be_made_zeros_are_written_over_data_only() {
+        let (_directory, path) = scratch();
+        let backing = FileBacking::create(&path, ByteLen::MIB).unwrap();
+        backing.write_at(ByteOffset::new(100_000), &[1; 100_000]).unwrap();
+        let used = backing.allocated().unwrap();
+        let (from, to) = (ByteOffset::new(5), ByteOffset::new(199_999));
+        backing.file.write_zeros(from, to).unwrap();
+        let mut found = vec![0xee; 1 << 20];
+        backing.read_at(ByteOffset::ZERO, &mut found).unwrap();
+        assert_eq!(found.iter().position(|byte| *byte != 0), Some(199_999));
+        assert_eq!(backing.allocated().unwrap(), used);
+    }
+
+    #[test]
     fn a_new_payload_is_private_sparse_and_never_overwrites() {
         let (_directory, path) = scratch();
         let made = FileBacking::create(&path, ByteLen::new(1 << 30)).unwrap();
