@@ -3,17 +3,11 @@
 //! Run with `cargo run --example memory_disk`.
 #![allow(clippy::print_stdout)]
 
-use evsfs::backing::Backing;
-use evsfs::backing::MemoryBacking;
-use evsfs::crypto::Dk;
-use evsfs::crypto::Kernel;
-use evsfs::crypto::SectorCipher;
-use evsfs::disk::Access;
-use evsfs::disk::Disk;
+use evsfs::backing::{Backing, MemoryBacking};
+use evsfs::crypto::{Dk, Kernel, SectorCipher};
+use evsfs::disk::{Access, Disk};
 use evsfs::error::Result;
-use evsfs::units::ByteLen;
-use evsfs::units::ByteOffset;
-use evsfs::units::SectorSize;
+use evsfs::units::{ByteLen, ByteOffset, SectorSize};
 use std::sync::Arc;
 
 fn main() -> Result<()> {

@@ -1,22 +1,12 @@
 //! A payload on a block device.
 
-use super::contract::Access;
-use super::contract::Backing;
-use super::contract::end_within;
-use super::contract::must_not_shrink;
+use super::contract::{Access, Backing, end_within, must_not_shrink};
 use super::descriptor::Descriptor;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
-use rustix::fs::FallocateFlags;
-use rustix::fs::FileType;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset};
+use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A whole block device or partition, opened so that the kernel lets nobody mount it meanwhile.
 ///

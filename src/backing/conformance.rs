@@ -2,8 +2,7 @@
 
 use super::contract::Backing;
 use crate::error::ErrorKind;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use crate::units::{ByteLen, ByteOffset};
 
 /// The length of the backing handed to [`check`]: a few pages and regions.
 pub(super) const LEN: ByteLen = ByteLen::MIB;

@@ -1,10 +1,7 @@
 //! The promise every backing keeps.
 
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset};
 
 /// What an opener may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

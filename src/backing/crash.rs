@@ -4,8 +4,7 @@ use super::contract::Backing;
 use super::memory::MemoryBacking;
 use crate::error::Result;
 use crate::sync::Mutex;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use crate::units::{ByteLen, ByteOffset};
 
 /// Bytes that a medium writes wholly or not at all.
 const ATOM: u64 = 512;

@@ -1,21 +1,12 @@
 //! An open descriptor of a payload: system calls finished, failures explained.
 
-use super::contract::Access;
-use super::contract::ends_early;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
-use rustix::fs::FallocateFlags;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use rustix::fs::ResolveFlags;
-use rustix::fs::SeekFrom;
+use super::contract::{Access, ends_early};
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset};
+use rustix::fs::{FallocateFlags, Mode, OFlags, ResolveFlags, SeekFrom};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a fallback writes where the medium cannot make a hole: large enough to be quick, small
 /// enough to lie in the program.
@@ -33,12 +24,11 @@ impl Descriptor {
     /// openat2(2), only the last component is checked.
     pub(super) fn open(path: &Path, access: Access, extra: OFlags, mode: Mode) -> Result<Self> {
         // Non-blocking, so that opening a FIFO somebody left there fails instead of hanging.
-        let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | extra;
-        let flags = flags
-            | match access {
-                Access::ReadOnly => OFlags::RDONLY,
-                Access::ReadWrite => OFlags::RDWR,
-            };
+        let always = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = match access {
+            Access::ReadOnly => OFlags::RDONLY | always | extra,
+            Access::ReadWrite => OFlags::RDWR | always | extra,
+        };
         let strict =
             || rustix::fs::openat2(rustix::fs::CWD, path, flags, mode, ResolveFlags::NO_SYMLINKS);
         let opened = match rustix::io::retry_on_intr(strict) {
@@ -217,7 +207,10 @@ fn refused_open(path: &Path, errno: Errno) -> Error {
         Errno::BUSY | Errno::TXTBSY => return in_use(path),
         other => return Error::io(format!("opening payload {}", path.display()), other.into()),
     };
-    let why = if errno == Errno::LOOP { ": its path has a symbolic link" } else { "" };
-    Error::new(kind, format!("payload {} cannot be opened{why}", path.display()))
-        .caused_by(std::io::Error::from(errno))
+    let refusal = format!("payload {} cannot be opened", path.display());
+    if errno != Errno::LOOP {
+        return Error::new(kind, refusal).caused_by(std::io::Error::from(errno));
+    }
+    Error::new(kind, format!("{refusal}: its path has a symbolic link"))
+        .remedy(format!("name the place itself: realpath {}", path.display()))
 }

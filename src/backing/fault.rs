@@ -1,11 +1,9 @@
 //! A backing that fails when told to.
 
 use super::contract::Backing;
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sync::Mutex;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use crate::units::{ByteLen, ByteOffset};
 use rustix::io::Errno;
 
 /// The operations that can be made to fail.
@@ -162,8 +160,7 @@ impl<B: Backing> Backing for FaultBacking<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backing::MemoryBacking;
-    use crate::backing::conformance;
+    use crate::backing::{MemoryBacking, conformance};
     use crate::error::ErrorKind;
 
     #[test]

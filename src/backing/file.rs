@@ -1,23 +1,13 @@
 //! A payload in a sparse file.
 
-use super::contract::Access;
-use super::contract::Backing;
-use super::contract::end_within;
-use super::contract::must_not_shrink;
+use super::contract::{Access, Backing, end_within, must_not_shrink};
 use super::descriptor::Descriptor;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
-use rustix::fs::FallocateFlags;
-use rustix::fs::FileType;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
+use crate::units::{ByteLen, ByteOffset};
+use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of the unit in which stat(2) counts used space.
 const STAT_BLOCK: u64 = 512;

@@ -1,13 +1,9 @@
 //! A payload in memory.
 
-use super::contract::Backing;
-use super::contract::end_within;
-use super::contract::ends_early;
-use super::contract::must_not_shrink;
+use super::contract::{Backing, end_within, ends_early, must_not_shrink};
 use crate::error::Result;
 use crate::sync::RwLock;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use crate::units::{ByteLen, ByteOffset};
 use std::collections::BTreeMap;
 
 /// Bytes of a page: the grain of holes, as on most filesystems.

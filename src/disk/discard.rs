@@ -2,14 +2,10 @@
 
 use super::buffer::ThreadBuffer;
 use super::open::Disk;
-use super::span::Piece;
-use super::span::Span;
+use super::span::{Piece, Span};
 use super::write::NeverWritten;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset};
 
 /// Bytes discarded under one hold of the guards: enough that trimming a large disk is few calls,
 /// little enough that others get their turn.

@@ -1,13 +1,9 @@
 //! Making data durable: one flush for many callers, failures told to every open file.
 
 use super::open::Disk;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::sync::Condvar;
-use crate::sync::Mutex;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one open file has been told about failed flushes (as `errseq_t` of the Linux kernel).
 ///

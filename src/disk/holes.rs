@@ -1,11 +1,8 @@
 //! Where data is and where it is not.
 
 use super::open::Disk;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset};
 
 impl Disk {
     /// The first position at or after `offset` that may hold data (`SEEK_DATA`), or `None` when

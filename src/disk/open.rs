@@ -1,25 +1,16 @@
 //! The open disk itself.
 
-use super::counters::Counters;
-use super::counters::Tally;
+use super::counters::{Counters, Tally};
 use super::flush::Flusher;
 use super::payload::Payload;
-use super::region::Exclusive;
-use super::region::Regions;
+use super::region::{Exclusive, Regions};
 use super::span::Span;
-use crate::backing::Access;
-use crate::backing::Backing;
+use crate::backing::{Access, Backing};
 use crate::crypto::SectorCipher;
-use crate::error::Code;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
+use crate::error::{Code, Error, ErrorKind, Result};
 use crate::sync::Mutex;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
-use crate::units::SectorSize;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use crate::units::{ByteLen, ByteOffset, SectorSize};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An open disk. Shared by every handle of its file; all methods take `&self` and block.
 pub struct Disk {

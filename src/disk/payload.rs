@@ -1,15 +1,9 @@
 //! Sealed sectors at rest.
 
 use crate::backing::Backing;
-use crate::crypto::Sealed;
-use crate::crypto::SectorBuf;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
-use crate::units::SectorIndex;
-use crate::units::SectorSize;
+use crate::crypto::{Sealed, SectorBuf};
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset, SectorIndex, SectorSize};
 
 /// A backing seen as sectors. The only caller of [`Backing::write_at`], and it takes sealed sectors
 /// only, so that plaintext cannot reach the medium by mistake.

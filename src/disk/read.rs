@@ -2,13 +2,9 @@
 
 use super::buffer::ThreadBuffer;
 use super::open::Disk;
-use super::span::MAX_REQUEST;
-use super::span::Span;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
+use super::span::{MAX_REQUEST, Span};
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset};
 
 impl Disk {
     /// Reads up to `len` bytes and lends them to `deliver`: fewer at the end of the disk, none past

@@ -12,18 +12,12 @@
 //!
 //! Order: stripes upwards, never two requests of one thread at once.
 
-use super::span::MAX_REQUEST;
-use super::span::Span;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::sync::RwLock;
-use crate::sync::RwLockReadGuard;
-use crate::sync::RwLockWriteGuard;
+use super::span::{MAX_REQUEST, Span};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of a region: a multiple of every sector size. Small, so that a writer keeps few readers
 /// waiting; the guards of a long request still cost a hundredth of its cipher.
@@ -56,8 +50,8 @@ struct Stripe<T>(RwLock<Option<Arc<T>>>);
 /// the others are there too for as long as the lowest guard is held.
 pub(super) struct Held<G> {
     lowest: G,
-    _few: [Option<G>; MOST - 1],
-    _many: Vec<G>,
+    few: [Option<G>; MOST - 1],
+    many: Vec<G>,
 }
 
 /// May read sectors of its regions.
@@ -133,11 +127,11 @@ impl<T> Regions<T> {
         let lowest = stripes.next().expect("a span has at least one byte");
         let mut held = Held::with_lowest(lock(lowest))?;
         if last - first < MOST as u64 {
-            for (place, stripe) in held._few.iter_mut().zip(stripes) {
+            for (place, stripe) in held.few.iter_mut().zip(stripes) {
                 *place = Some(lock(stripe));
             }
         } else {
-            held._many.extend(stripes.map(lock));
+            held.many.extend(stripes.map(lock));
         }
         Ok(held)
     }
@@ -159,7 +153,7 @@ where
 {
     fn with_lowest(lowest: G) -> Result<Self> {
         match lowest.is_some() {
-            true => Ok(Held { lowest, _few: [const { None }; MOST - 1], _many: Vec::new() }),
+            true => Ok(Held { lowest, few: [const { None }; MOST - 1], many: Vec::new() }),
             false => Err(detached()),
         }
     }
@@ -183,9 +177,7 @@ fn detached() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::ByteLen;
-    use crate::units::ByteOffset;
-    use crate::units::SectorSize;
+    use crate::units::{ByteLen, ByteOffset, SectorSize};
     use std::sync::atomic::AtomicUsize;
 
     fn span(offset: u64, len: u64) -> Span {
@@ -210,8 +202,8 @@ mod tests {
         let regions = Regions::new(());
         for offset in [0, 1, REGION - 1, REGION * 511 + 17] {
             let held = regions.share(span(offset, MAX_REQUEST as u64)).unwrap();
-            let guards = 1 + held._few.iter().flatten().count();
-            assert!(held._many.is_empty());
+            let guards = 1 + held.few.iter().flatten().count();
+            assert!(held.many.is_empty());
             let (first, last) = (offset / REGION, (offset + MAX_REQUEST as u64 - 1) / REGION);
             assert_eq!(guards as u64, last - first + 1);
         }

@@ -1,9 +1,6 @@
 //! Which sectors a range of bytes covers: arithmetic only.
 
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
-use crate::units::SectorIndex;
-use crate::units::SectorSize;
+use crate::units::{ByteLen, ByteOffset, SectorIndex, SectorSize};
 use std::ops::Range;
 
 /// Bytes of the longest request that is served in one piece; longer ones are cut. It is the

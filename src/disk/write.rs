@@ -1,17 +1,10 @@
 //! Writing.
 
 use super::buffer::ThreadBuffer;
-use super::open::Disk;
-use super::open::Live;
-use super::span::MAX_REQUEST;
-use super::span::Piece;
-use super::span::Span;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::error::Result;
-use crate::units::ByteLen;
-use crate::units::ByteOffset;
-use crate::units::SectorIndex;
+use super::open::{Disk, Live};
+use super::span::{MAX_REQUEST, Piece, Span};
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset, SectorIndex};
 use std::ops::Range;
 
 /// Whether a sector that was never written has to be patched.

@@ -1,11 +1,8 @@
 //! The whole-sector path allocates nothing.
 #![allow(unsafe_code)]
 
-use super::rig::Make;
-use super::rig::at;
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
+use super::rig::{Make, at};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 struct Counting;

@@ -1,12 +1,6 @@
 //! What an owner of the backing sees.
 
-use super::rig::KEY;
-use super::rig::Make;
-use super::rig::at;
-use super::rig::at_rest;
-use super::rig::content;
-use super::rig::data;
-use super::rig::len;
+use super::rig::{KEY, Make, at, at_rest, content, data, len};
 use aes::Aes256;
 use aes::cipher::KeyInit;
 use xts_mode::Xts128;

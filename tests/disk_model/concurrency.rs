@@ -1,19 +1,13 @@
 //! Many threads at one disk.
 
-use super::rig::Make;
-use super::rig::at;
-use super::rig::content;
-use super::rig::data;
-use super::rig::len;
+use super::rig::{Make, at, content, data, len};
 use super::tearing::TearingBacking;
-use evsfs::backing::Backing;
-use evsfs::backing::FileBacking;
+use evsfs::backing::{Backing, FileBacking};
 use evsfs::disk::Disk;
 use evsfs::error::ErrorKind;
 use evsfs::units::ByteLen;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const SIZE: u64 = 1 << 20;
 

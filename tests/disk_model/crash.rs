@@ -1,12 +1,7 @@
 //! The power goes, at any moment.
 
-use super::rig::Make;
-use super::rig::at;
-use super::rig::content;
-use super::rig::data;
-use super::rig::len;
-use evsfs::backing::CrashBacking;
-use evsfs::backing::PowerLoss;
+use super::rig::{Make, at, content, data, len};
+use evsfs::backing::{CrashBacking, PowerLoss};
 use proptest::prelude::*;
 use std::sync::Arc;
 

@@ -1,19 +1,9 @@
 //! The nth operation of the backing fails, for every n.
 
-use super::rig::Make;
-use super::rig::at;
-use super::rig::content;
-use super::rig::covering;
-use super::rig::data;
-use super::rig::len;
-use evsfs::backing::Damage;
-use evsfs::backing::FaultBacking;
-use evsfs::backing::MemoryBacking;
-use evsfs::backing::Operation;
-use evsfs::disk::Disk;
-use evsfs::disk::MAX_REQUEST;
-use evsfs::error::ErrorKind;
-use evsfs::error::Result;
+use super::rig::{Make, at, content, covering, data, len};
+use evsfs::backing::{Damage, FaultBacking, MemoryBacking, Operation};
+use evsfs::disk::{Disk, MAX_REQUEST};
+use evsfs::error::{ErrorKind, Result};
 use evsfs::units::ByteLen;
 use rustix::io::Errno;
 use std::ops::Range;

@@ -1,19 +1,10 @@
 //! The edges: first byte, last byte, one past it, nothing at all, and who may do what.
 
-use super::rig::Make;
-use super::rig::at;
-use super::rig::content;
-use super::rig::data;
-use super::rig::len;
-use evsfs::backing::Backing;
-use evsfs::backing::MemoryBacking;
-use evsfs::disk::Access;
-use evsfs::disk::Disk;
-use evsfs::disk::MAX_REQUEST;
-use evsfs::error::Code;
-use evsfs::error::ErrorKind;
-use evsfs::units::ByteLen;
-use evsfs::units::ByteOffset;
+use super::rig::{Make, at, content, data, len};
+use evsfs::backing::{Backing, MemoryBacking};
+use evsfs::disk::{Access, Disk, MAX_REQUEST};
+use evsfs::error::{Code, ErrorKind};
+use evsfs::units::{ByteLen, ByteOffset};
 use std::sync::Arc;
 
 const SIZE: u64 = 1 << 20;

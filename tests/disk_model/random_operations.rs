@@ -1,16 +1,8 @@
 //! Random operations on a disk and on a vector.
 
-use super::rig::Make;
-use super::rig::at;
-use super::rig::content;
-use super::rig::data;
-use super::rig::len;
-use evsfs::backing::Backing;
-use evsfs::backing::FileBacking;
-use evsfs::backing::MemoryBacking;
-use evsfs::disk::Access;
-use evsfs::disk::Disk;
-use evsfs::disk::MAX_REQUEST;
+use super::rig::{Make, at, content, data, len};
+use evsfs::backing::{Backing, FileBacking, MemoryBacking};
+use evsfs::disk::{Access, Disk, MAX_REQUEST};
 use evsfs::error::ErrorKind;
 use evsfs::units::ByteOffset;
 use proptest::prelude::*;

@@ -1,16 +1,9 @@
 //! Disks to test with.
 
-use evsfs::backing::Backing;
-use evsfs::backing::MemoryBacking;
-use evsfs::crypto::Dk;
-use evsfs::crypto::Kernel;
-use evsfs::crypto::Secret;
-use evsfs::crypto::SectorCipher;
-use evsfs::disk::Access;
-use evsfs::disk::Disk;
-use evsfs::units::ByteLen;
-use evsfs::units::ByteOffset;
-use evsfs::units::SectorSize;
+use evsfs::backing::{Backing, MemoryBacking};
+use evsfs::crypto::{Dk, Kernel, Secret, SectorCipher};
+use evsfs::disk::{Access, Disk};
+use evsfs::units::{ByteLen, ByteOffset, SectorSize};
 use std::sync::Arc;
 
 /// The data key of every disk here, so that a disk can be opened again.

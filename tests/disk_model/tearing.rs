@@ -1,10 +1,8 @@
 //! A medium that does one thing at a time, slowly.
 
-use evsfs::backing::Backing;
-use evsfs::backing::MemoryBacking;
+use evsfs::backing::{Backing, MemoryBacking};
 use evsfs::error::Result;
-use evsfs::units::ByteLen;
-use evsfs::units::ByteOffset;
+use evsfs::units::{ByteLen, ByteOffset};
 
 /// Bytes moved before others get a turn: neither a divisor of a sector nor of a cipher block.
 const STRIDE: usize = 777;
