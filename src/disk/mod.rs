@@ -1,1 +1,41 @@
-//! An open disk.
+//! An open disk: bytes in, sealed sectors out.
+//!
+//! A [`Disk`] joins a payload and a cipher and offers any offset and any length over them. It knows
+//! no policy and no names; whoever opens one has decided that it may be open.
+//!
+//! Promises:
+//!
+//! * sectors are atomic: a read sees each sector as it was wholly before or wholly after any one
+//!   write or discard, and a write of part of a sector never loses a neighbour's;
+//! * `payload` is the only caller of the backing's write, and takes sealed sectors only;
+//! * no allocation and no lock but the region guard on the way of whole sectors;
+//! * after [`Disk::revoke`] returns, cipher and payload are gone, however many handles are left.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `open` | the disk: opening, size, growth, revocation |
+//! | `read`, `write`, `discard`, `holes` | what may be asked of it |
+//! | `span` | which sectors a byte range covers, and how (pure) |
+//! | `region` | guards of parts of the disk, which also lend cipher and payload |
+//! | `payload` | sealed sectors at rest |
+//! | `buffer` | the per-thread memory that sectors pass through |
+//! | `flush` | one flush for many callers, failures told to every open file |
+//! | `counters` | what happened so far |
+
+mod buffer;
+mod counters;
+mod discard;
+mod flush;
+mod holes;
+mod open;
+mod payload;
+mod read;
+mod region;
+mod span;
+mod write;
+
+pub use crate::backing::Access;
+pub use counters::Counters;
+pub use flush::FlushCursor;
+pub use open::Disk;
+pub use span::MAX_REQUEST;

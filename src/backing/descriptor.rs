@@ -1,0 +1,216 @@
+//! An open descriptor of a payload: system calls finished, failures explained.
+
+use super::contract::{Access, ends_early};
+use crate::error::{Error, ErrorKind, Result};
+use crate::units::{ByteLen, ByteOffset};
+use rustix::fs::{FallocateFlags, Mode, OFlags, ResolveFlags, SeekFrom};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// What a fallback writes where the medium cannot make a hole: large enough to be quick, small
+/// enough to lie in the program.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// A descriptor and the path it was opened by, for messages.
+pub(super) struct Descriptor {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Descriptor {
+    /// Opens `path`. No component may be a symbolic link, so that nobody who can write a directory
+    /// on the way can point the daemon elsewhere (RULES A6); on kernels before 5.6, which lack
+    /// openat2(2), only the last component is checked.
+    pub(super) fn open(path: &Path, access: Access, extra: OFlags, mode: Mode) -> Result<Self> {
+        // Non-blocking, so that opening a FIFO somebody left there fails instead of hanging.
+        let always = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = match access {
+            Access::ReadOnly => OFlags::RDONLY | always | extra,
+            Access::ReadWrite => OFlags::RDWR | always | extra,
+        };
+        let strict =
+            || rustix::fs::openat2(rustix::fs::CWD, path, flags, mode, ResolveFlags::NO_SYMLINKS);
+        let opened = match rustix::io::retry_on_intr(strict) {
+            Err(Errno::NOSYS) => rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, mode)),
+            answer => answer,
+        };
+        match opened {
+            Ok(fd) => Ok(Descriptor { fd, path: path.to_owned() }),
+            Err(errno) => Err(refused_open(path, errno)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the lock that makes a payload one opener's own (RULES S3). The kernel releases it
+    /// with the descriptor, so a killed daemon leaves nothing behind.
+    pub(super) fn lock(&self) -> Result<()> {
+        let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&self.fd, exclusive)).map_err(|errno| {
+            match errno {
+                Errno::WOULDBLOCK => in_use(&self.path),
+                other => self.failed("locking", other),
+            }
+        })
+    }
+
+    pub(super) fn stat(&self) -> Result<rustix::fs::Stat> {
+        rustix::fs::fstat(&self.fd).map_err(|errno| self.failed("looking at", errno))
+    }
+
+    /// Where the medium ends now.
+    pub(super) fn end(&self) -> Result<ByteLen> {
+        rustix::fs::seek(&self.fd, SeekFrom::End(0))
+            .map(ByteLen::new)
+            .map_err(|errno| self.failed("finding the end of", errno))
+    }
+
+    pub(super) fn read_at(&self, offset: ByteOffset, into: &mut [u8]) -> Result<()> {
+        let mut done = 0;
+        while done < into.len() {
+            let at = self.advance(offset, done)?;
+            match rustix::io::pread(&self.fd, &mut into[done..], at) {
+                Ok(0) => return Err(ends_early(offset, into.len())),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.failed_at("reading", offset, into.len(), errno)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_at(&self, offset: ByteOffset, bytes: &[u8]) -> Result<()> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = self.advance(offset, done)?;
+            match rustix::io::pwrite(&self.fd, &bytes[done..], at) {
+                // No device answers so; an error is better than an endless loop if one does.
+                Ok(0) => return Err(self.failed_at("writing", offset, bytes.len(), Errno::IO)),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.failed_at("writing", offset, bytes.len(), errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// fallocate(2), or `false` where this medium has no such operation.
+    pub(super) fn try_fallocate(
+        &self,
+        flags: FallocateFlags,
+        offset: ByteOffset,
+        len: ByteLen,
+    ) -> Result<bool> {
+        let call = || rustix::fs::fallocate(&self.fd, flags, offset.get(), len.get());
+        match rustix::io::retry_on_intr(call) {
+            Ok(()) => Ok(true),
+            // A block device answers EINVAL to a range finer than its own blocks.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+            Err(errno) => {
+                let len = len.to_usize().unwrap_or(usize::MAX);
+                Err(self.failed_at("discarding", offset, len, errno))
+            }
+        }
+    }
+
+    /// Overwrites the data of the range with zeros and leaves its holes alone.
+    pub(super) fn write_zeros(&self, offset: ByteOffset, end: ByteOffset) -> Result<()> {
+        let mut at = offset;
+        while let Some(data) = self.seek_data(at)?.filter(|data| *data < end) {
+            let hole = self.seek_hole(data)?.map_or(end, |hole| hole.min(end));
+            at = data;
+            while let Some(left) = hole.checked_since(at).filter(|left| *left > ByteLen::ZERO) {
+                let piece = left.min(ByteLen::of(&ZEROS));
+                self.write_at(at, &ZEROS[..piece.to_usize()?])?;
+                at = at.checked_add(piece).unwrap_or(end);
+            }
+            if at >= end {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn seek_data(&self, offset: ByteOffset) -> Result<Option<ByteOffset>> {
+        self.seek(SeekFrom::Data(offset.get()), offset, offset)
+    }
+
+    pub(super) fn seek_hole(&self, offset: ByteOffset) -> Result<Option<ByteOffset>> {
+        let end = self.end()?.end();
+        self.seek(SeekFrom::Hole(offset.get()), offset, end)
+    }
+
+    // The descriptor's own position moves, which harms nobody: data moves by pread and pwrite.
+    fn seek(
+        &self,
+        to: SeekFrom,
+        offset: ByteOffset,
+        when_unknown: ByteOffset,
+    ) -> Result<Option<ByteOffset>> {
+        match rustix::fs::seek(&self.fd, to) {
+            Ok(found) => Ok(Some(ByteOffset::new(found))),
+            Err(Errno::NXIO) => Ok(None),
+            // This medium does not know its holes: everything before the end is data.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                Ok((offset < self.end()?.end()).then_some(when_unknown))
+            }
+            Err(errno) => Err(self.failed("seeking in", errno)),
+        }
+    }
+
+    pub(super) fn sync_data(&self) -> Result<()> {
+        rustix::io::retry_on_intr(|| rustix::fs::fdatasync(&self.fd))
+            .map_err(|errno| self.failed("flushing", errno))
+    }
+
+    pub(super) fn sync_all(&self) -> Result<()> {
+        rustix::io::retry_on_intr(|| rustix::fs::fsync(&self.fd))
+            .map_err(|errno| self.failed("flushing", errno))
+    }
+
+    pub(super) fn truncate(&self, len: ByteLen) -> Result<()> {
+        rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&self.fd, len.get()))
+            .map_err(|errno| self.failed(&format!("growing to {len}"), errno))
+    }
+
+    fn advance(&self, offset: ByteOffset, done: usize) -> Result<u64> {
+        let done = ByteLen::new(done as u64);
+        match offset.checked_add(done) {
+            Some(at) => Ok(at.get()),
+            None => Err(self.failed("reaching past 2^64 in", Errno::OVERFLOW)),
+        }
+    }
+
+    fn failed(&self, doing: &str, errno: Errno) -> Error {
+        Error::io(format!("{doing} payload {}", self.path.display()), errno.into())
+    }
+
+    fn failed_at(&self, doing: &str, offset: ByteOffset, len: usize, errno: Errno) -> Error {
+        self.failed(&format!("{doing} {len} bytes at offset {} of", offset.get()), errno)
+    }
+}
+
+pub(super) fn in_use(path: &Path) -> Error {
+    Error::new(ErrorKind::InUse, format!("payload {} is held by another opener", path.display()))
+        .remedy(format!("find the holder: fuser -v {}", path.display()))
+}
+
+fn refused_open(path: &Path, errno: Errno) -> Error {
+    let kind = match errno {
+        Errno::NOENT => ErrorKind::NotFound,
+        Errno::EXIST => ErrorKind::Exists,
+        Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::NOTDIR => ErrorKind::Invalid,
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => ErrorKind::Denied,
+        Errno::BUSY | Errno::TXTBSY => return in_use(path),
+        other => return Error::io(format!("opening payload {}", path.display()), other.into()),
+    };
+    let refusal = format!("payload {} cannot be opened", path.display());
+    if errno != Errno::LOOP {
+        return Error::new(kind, refusal).caused_by(std::io::Error::from(errno));
+    }
+    Error::new(kind, format!("{refusal}: its path has a symbolic link"))
+        .remedy(format!("name the place itself: realpath {}", path.display()))
+}

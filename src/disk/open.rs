@@ -1,0 +1,167 @@
+//! The open disk itself.
+
+use super::counters::{Counters, Tally};
+use super::flush::Flusher;
+use super::payload::Payload;
+use super::region::{Exclusive, Regions};
+use super::span::Span;
+use crate::backing::{Access, Backing};
+use crate::crypto::SectorCipher;
+use crate::error::{Code, Error, ErrorKind, Result};
+use crate::sync::Mutex;
+use crate::units::{ByteLen, ByteOffset, SectorSize};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// An open disk. Shared by every handle of its file; all methods take `&self` and block.
+pub struct Disk {
+    pub(super) regions: Regions<Live>,
+    pub(super) flusher: Flusher,
+    pub(super) tally: Tally,
+    // Only grows. The store in extend (Release), made after the payload has grown, pairs with the
+    // load in size (Acquire).
+    size: AtomicU64,
+    // Held while the disk grows.
+    growth: Mutex<()>,
+    sector: SectorSize,
+    access: Access,
+    is_encrypted: bool,
+}
+
+/// What a disk needs to be alive, and loses when it is revoked.
+pub(super) struct Live {
+    pub(super) cipher: SectorCipher,
+    pub(super) payload: Payload,
+}
+
+impl Disk {
+    /// Opens a disk of `size` bytes over its payload. The data key, already inside the cipher, lives
+    /// until the disk is dropped or revoked.
+    ///
+    /// # Errors
+    /// `invalid` (EVS.1010) when the size is not a positive multiple of the cipher's sector size;
+    /// `integrity` when the payload is shorter than the disk.
+    pub fn open(
+        backing: Box<dyn Backing>,
+        cipher: SectorCipher,
+        size: ByteLen,
+        access: Access,
+    ) -> Result<Disk> {
+        let sector = cipher.sector_size();
+        must_be_whole_sectors(size, sector)?;
+        let payload = Payload::new(backing, sector, size)?;
+        Ok(Disk {
+            is_encrypted: cipher.is_encrypting(),
+            regions: Regions::new(Live { cipher, payload }),
+            flusher: Flusher::new(),
+            tally: Tally::new(),
+            size: AtomicU64::new(size.get()),
+            growth: Mutex::new(()),
+            sector,
+            access,
+        })
+    }
+
+    /// The size of the disk.
+    pub fn size(&self) -> ByteLen {
+        ByteLen::new(self.size.load(Ordering::Acquire))
+    }
+
+    /// The disk's sector size, which is also its cipher's data unit.
+    pub fn sector_size(&self) -> SectorSize {
+        self.sector
+    }
+
+    /// Whether the payload is ciphertext.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    /// What the opener may do.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.tally.snapshot()
+    }
+
+    /// Grows the disk, also while I/O goes on (RULES D11). The new part reads as zeros, and the
+    /// payload's growth is durable when this returns, so that a record may name the new size.
+    ///
+    /// # Errors
+    /// `invalid` with EVS.1015 when the size is not larger, with EVS.1010 when it is no multiple of
+    /// the sector size; `protected` when opened read only; `no-space`, `io` of the backing, and
+    /// then the size is as before; `detached`.
+    pub fn extend(&self, new_size: ByteLen) -> Result<()> {
+        self.must_be_writable()?;
+        let _growing = self.growth.lock();
+        let old_size = self.size();
+        if new_size <= old_size {
+            let text = format!("the new size {new_size} is not larger than the disk's {old_size}");
+            return Err(Error::new(ErrorKind::Invalid, text).code(Code::EVS_1015));
+        }
+        must_be_whole_sectors(new_size, self.sector)?;
+        let live = self.regions.whole()?;
+        // The payload first: nobody may be let past the old end before there is room.
+        live.payload.grow(old_size, new_size)?;
+        self.flusher.flush(|| live.payload.flush())?;
+        self.size.store(new_size.get(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends the disk's life under its open handles (RULES D8): all I/O that comes later fails with
+    /// `detached` at once, I/O under way is waited for, then cipher and backing are dropped. When
+    /// this returns the data key is wiped and the payload's lock is free.
+    ///
+    /// What was not flushed is handed to the kernel but may not be durable: flush first to be sure.
+    pub fn revoke(&self) {
+        self.regions.revoke();
+    }
+
+    /// Whether [`revoke`](Self::revoke) was called.
+    pub fn is_revoked(&self) -> bool {
+        self.regions.is_revoked()
+    }
+
+    /// The guard under which sectors of the span may be changed; the one way to any change.
+    ///
+    /// A copy of a point in time hooks in here: whoever gets the guard first saves the span's old
+    /// sectors that the copy has not read yet.
+    pub(super) fn begin_overwrite(&self, span: Span) -> Result<Exclusive<'_, Live>> {
+        self.regions.exclude(span)
+    }
+
+    /// # Errors
+    /// `protected` when the disk was opened read only.
+    pub(super) fn must_be_writable(&self) -> Result<()> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => {
+                Err(Error::new(ErrorKind::Protected, "the disk is attached read only"))
+            }
+        }
+    }
+
+    /// The part of a range that lies on the disk, if any.
+    pub(super) fn span(&self, offset: ByteOffset, len: ByteLen) -> Option<Span> {
+        let room = self.size().end().checked_since(offset)?;
+        Span::new(self.sector, offset, len.min(room))
+    }
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let encrypted = if self.is_encrypted { "encrypted" } else { "unencrypted" };
+        write!(f, "Disk({}, {encrypted}, {:?}, {:?})", self.size(), self.sector, self.access)
+    }
+}
+
+fn must_be_whole_sectors(size: ByteLen, sector: SectorSize) -> Result<()> {
+    if size > ByteLen::ZERO && sector.is_aligned(size.get()) {
+        return Ok(());
+    }
+    let (size, sector) = (size.get(), sector.bytes());
+    let text = format!("disk size {size} is not a positive multiple of the sector size {sector}");
+    Err(Error::new(ErrorKind::Invalid, text).code(Code::EVS_1010))
+}

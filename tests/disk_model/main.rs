@@ -1,0 +1,15 @@
+//! The disk against its model: a vector of bytes.
+//!
+//! Every test runs without a kernel mount, on memory or on a scratch file.
+
+#![allow(clippy::unwrap_used)]
+
+mod allocation;
+mod at_rest;
+mod concurrency;
+mod crash;
+mod faults;
+mod limits;
+mod random_operations;
+mod rig;
+mod tearing;
