@@ -1,0 +1,67 @@
+//! Authentication of records: HMAC-SHA-256 (RFC 2104) under a key derived by HKDF (RFC 5869).
+
+use super::secret::Secret;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::with_wiped_stack;
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+const LABEL: &[u8] = b"evsfs record authentication v1";
+
+/// The key that authenticates records under a root key (RULES K8).
+pub struct RecordKey {
+    key: Secret<32>,
+}
+
+impl RecordKey {
+    /// The record key under `root`.
+    ///
+    /// # Errors
+    /// `quota` when memory cannot be locked.
+    pub fn derive(root: &Secret<32>) -> Result<Self> {
+        let key = Secret::fill(|bytes| {
+            Hkdf::<Sha256>::new(None, root.expose())
+                .expand(LABEL, bytes)
+                .map_err(|_| Error::new(ErrorKind::Internal, "deriving the record key"))
+        })?;
+        Ok(RecordKey { key })
+    }
+
+    /// The tag of a record with this body at this path: a record that was moved has a wrong one.
+    pub fn tag(&self, path: &str, body: &[u8]) -> [u8; 32] {
+        with_wiped_stack(|| self.mac(path, body).finalize().into_bytes().into())
+    }
+
+    /// Whether `tag` is the tag of the record, in a time that does not depend on it.
+    pub fn verify(&self, path: &str, body: &[u8], tag: &[u8]) -> bool {
+        with_wiped_stack(|| self.mac(path, body).verify_slice(tag).is_ok())
+    }
+
+    fn mac(&self, path: &str, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.key.expose())
+            .expect("HMAC takes keys of any length");
+        mac.update(&(path.len() as u64).to_le_bytes());
+        mac.update(path.as_bytes());
+        mac.update(body);
+        mac
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_fits_its_key_path_and_body_only() {
+        let root = Secret::random().unwrap();
+        let key = RecordKey::derive(&root).unwrap();
+        let tag = key.tag("a/b", b"body");
+        assert!(RecordKey::derive(&root).unwrap().verify("a/b", b"body", &tag));
+        assert!(!key.verify("a/", b"bbody", &tag));
+        assert!(!key.verify("a/b", b"bodz", &tag));
+        assert!(!key.verify("a/b", b"body", &tag[..31]));
+        let other = RecordKey::derive(&Secret::random().unwrap()).unwrap();
+        assert!(!other.verify("a/b", b"body", &tag));
+    }
+}

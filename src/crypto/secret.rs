@@ -1,0 +1,43 @@
+//! Secrets of a fixed length, made where they will live.
+
+use crate::error::{Error, Result};
+use crate::sys::SecretBox;
+use subtle::ConstantTimeEq;
+
+/// `N` secret bytes in locked memory, wiped when dropped. It cannot be printed, cloned or
+/// serialised; what it holds is lent, not copied.
+pub struct Secret<const N: usize> {
+    bytes: SecretBox<[u8; N]>,
+}
+
+impl<const N: usize> Secret<N> {
+    /// Random bytes, put by the kernel straight into the locked memory.
+    ///
+    /// # Errors
+    /// `quota` when memory cannot be locked; `io` when the kernel has no randomness.
+    pub fn random() -> Result<Self> {
+        Secret::fill(|bytes| {
+            getrandom::fill(bytes).map_err(|cause| Error::io("drawing random bytes", cause.into()))
+        })
+    }
+
+    /// The bytes that `fill` writes into the locked memory.
+    ///
+    /// # Errors
+    /// `quota` when memory cannot be locked; what `fill` returns.
+    pub fn fill(fill: impl FnOnce(&mut [u8; N]) -> Result<()>) -> Result<Self> {
+        let mut bytes = SecretBox::try_new(|| Ok([0; N]))?;
+        crate::sys::with_wiped_stack(|| fill(&mut bytes))?;
+        Ok(Secret { bytes })
+    }
+
+    /// Lends the bytes.
+    pub fn expose(&self) -> &[u8; N] {
+        &self.bytes
+    }
+
+    /// Whether both hold the same bytes, in a time that does not depend on them.
+    pub fn ct_eq(&self, other: &Self) -> bool {
+        self.expose()[..].ct_eq(&other.expose()[..]).into()
+    }
+}
