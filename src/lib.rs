@@ -17,7 +17,7 @@
 //! | [`crypto`] | data keys, sector ciphers, wrapping, sealed and plain buffers | error units id sys |
 //! | [`records`] | small authenticated documents, replaced atomically | error id sync sys crypto |
 //! | [`backing`] | where payloads lie: file, block device, memory, faulty, crashing | error units sync sys |
-//! | [`kms`] | the only door to keys: states, versions, the HSM | error id sync sys crypto records |
+//! | [`kms`] | the only door to keys: states, versions, the HSM | error units id sync sys crypto records |
 //! | [`auth`] | callers, roles, the agency, permits | error id sync config records |
 //! | [`disk`] | an open disk: bytes in, sealed sectors out | error units id sync sys crypto backing |
 //! | [`service`] | commands, the catalogue, the life of a disk | all above |

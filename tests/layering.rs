@@ -18,7 +18,7 @@ const STACK: &[(&str, &[&str])] = &[
     ("crypto", &["error", "units", "id", "sys"]),
     ("records", &["error", "id", "sync", "sys", "crypto"]),
     ("backing", &["error", "units", "sync", "sys"]),
-    ("kms", &["error", "id", "sync", "sys", "crypto", "records"]),
+    ("kms", &["error", "units", "id", "sync", "sys", "crypto", "records"]),
     ("auth", &["error", "id", "sync", "config", "records"]),
     ("disk", &["error", "units", "id", "sync", "sys", "crypto", "backing"]),
     (

@@ -10,8 +10,11 @@ use super::secret::Secret;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::sys::{SecretBox, with_wiped_stack};
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
+use hkdf::Hkdf;
+use sha2::Sha256;
 use zeroize::Zeroize;
 
+const LABEL: &[u8] = b"evsfs master key wrapping v1";
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
@@ -28,6 +31,20 @@ impl WrappingKey {
     pub fn from_secret(secret: &Secret<32>) -> Result<Self> {
         let cipher = SecretBox::try_new(|| Ok(Aes256Gcm::new(secret.expose().into())))?;
         Ok(WrappingKey { cipher })
+    }
+
+    /// The key that wraps the material of master keys under `root`. Derived, so that the root key
+    /// itself is never the key of two algorithms.
+    ///
+    /// # Errors
+    /// `quota` when memory cannot be locked.
+    pub fn derive(root: &Secret<32>) -> Result<Self> {
+        let secret = Secret::fill(|bytes| {
+            Hkdf::<Sha256>::new(None, root.expose())
+                .expand(LABEL, bytes)
+                .map_err(|_| Error::new(ErrorKind::Internal, "deriving the wrapping key"))
+        })?;
+        WrappingKey::from_secret(&secret)
     }
 
     /// Wraps `plain`, bound to `associated`.
@@ -119,6 +136,17 @@ mod tests {
         for len in 0..wrapped.len() {
             assert!(key.unwrap_into(b"disk 1", &wrapped[..len], &mut opened).is_err());
         }
+    }
+
+    #[test]
+    fn the_derived_key_is_the_same_each_time_and_not_the_root_itself() {
+        let root = Secret::random().unwrap();
+        let wrapped = WrappingKey::derive(&root).unwrap().wrap(b"", &[7; 32]).unwrap();
+        let mut opened = [0; 32];
+        WrappingKey::derive(&root).unwrap().unwrap_into(b"", &wrapped, &mut opened).unwrap();
+        assert_eq!(opened, [7; 32]);
+        let direct = WrappingKey::from_secret(&root).unwrap();
+        assert!(direct.unwrap_into(b"", &wrapped, &mut opened).is_err());
     }
 
     #[test]

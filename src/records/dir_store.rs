@@ -1,0 +1,226 @@
+//! Records as files of the state directory.
+
+use super::path;
+use super::private_dir::EntryKind;
+use super::private_dir::PrivateDir;
+use super::store::MAX_RECORD_BYTES;
+use super::{RecordPath, RecordStore};
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::sync::RwLock;
+use std::path::Path;
+
+/// The records of a state directory, one file each, beside whatever else lies there.
+///
+/// A directory that held only the removed record is removed with it, except one directly under
+/// the state directory.
+#[derive(Debug)]
+pub struct DirStore {
+    root: PrivateDir,
+    /// Guards no field but the shape of the tree: shared while a record is put, exclusive while
+    /// empty directories are removed, so that none goes between its making and its first file.
+    shape: RwLock<()>,
+}
+
+impl DirStore {
+    /// Opens a state directory and removes what writers killed half-way have left in it. The
+    /// caller holds the directory's lock, so that no other writer is at work (RULES S3).
+    ///
+    /// # Errors
+    /// `integrity` when the directory is not ours alone (mode 0700 or stricter); `not-found`; `io`.
+    pub fn open(state_dir: &Path) -> Result<Self> {
+        let root = PrivateDir::open(state_dir)?;
+        remove_leftovers_below(&root, 1)?;
+        Ok(DirStore { root, shape: RwLock::new(()) })
+    }
+
+    /// The directory that holds `path`, or `None` when there is none.
+    fn directory_of(&self, path: &RecordPath) -> Result<Option<PrivateDir>> {
+        match path.directories().next_back() {
+            Some(directory) => self.descend(directory),
+            None => self.descend(""),
+        }
+    }
+
+    /// Follows `directory`, component by component and through no link, from the root.
+    fn descend(&self, directory: &str) -> Result<Option<PrivateDir>> {
+        let mut here = Some(self.root.try_clone()?);
+        for component in directory.split('/').filter(|component| !component.is_empty()) {
+            match here {
+                Some(parent) => here = parent.subdirectory(component)?,
+                None => break,
+            }
+        }
+        Ok(here)
+    }
+}
+
+impl RecordStore for DirStore {
+    fn get(&self, path: &RecordPath) -> Result<Option<Vec<u8>>> {
+        match self.directory_of(path)? {
+            Some(directory) => directory.read(path.name(), MAX_RECORD_BYTES),
+            None => Ok(None),
+        }
+    }
+
+    fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(Error::new(ErrorKind::Invalid, format!("record {path} is too large")));
+        }
+        let _shape = self.shape.read();
+        let mut made: Option<PrivateDir> = None;
+        for directory in path.directories() {
+            let component = directory.rsplit('/').next().unwrap_or(directory);
+            made = Some(made.as_ref().unwrap_or(&self.root).make_subdirectory(component)?);
+        }
+        made.as_ref().unwrap_or(&self.root).replace(path.name(), bytes)
+    }
+
+    fn remove(&self, path: &RecordPath) -> Result<()> {
+        let _shape = self.shape.write();
+        let Some(directory) = self.directory_of(path)? else { return Ok(()) };
+        directory.remove(path.name())?;
+        for directory in path.directories().skip(1).collect::<Vec<_>>().into_iter().rev() {
+            let Some((parent, name)) = directory.rsplit_once('/') else { break };
+            if let Some(parent) = self.descend(parent)? {
+                parent.remove_empty_subdirectory(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, dir: &RecordPath) -> Result<Vec<String>> {
+        let Some(directory) = self.descend(dir.as_str())? else { return Ok(Vec::new()) };
+        let names = directory.names()?;
+        Ok(names.into_iter().filter(|name| path::is_component(name)).collect())
+    }
+
+    fn place(&self, path: &RecordPath) -> String {
+        self.root.place().join(path.as_str()).display().to_string()
+    }
+}
+
+fn remove_leftovers_below(directory: &PrivateDir, depth: usize) -> Result<()> {
+    directory.remove_leftovers()?;
+    if depth >= RecordPath::MAX_DEPTH {
+        return Ok(());
+    }
+    for (name, kind) in directory.entries()? {
+        if kind == EntryKind::Directory
+            && path::is_component(&name)
+            && let Some(below) = directory.subdirectory(&name)?
+        {
+            remove_leftovers_below(&below, depth + 1)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DirStore, RecordPath, RecordStore};
+    use crate::error::ErrorKind;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn state_dir() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        directory
+    }
+
+    fn path(text: &str) -> RecordPath {
+        RecordPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn dir_store_does_what_every_store_must() {
+        let directory = state_dir();
+        super::super::store::suite::run(&DirStore::open(directory.path()).unwrap());
+    }
+
+    /// INTERFACE 7: the state directory is 0700, files are 0600, looser ones are refused.
+    #[test]
+    fn what_others_could_read_is_refused_with_its_name_and_the_repair() {
+        let directory = state_dir();
+        let store = DirStore::open(directory.path()).unwrap();
+        store.put(&path("a/b/r.toml"), b"x").unwrap();
+        let file = directory.path().join("a/b/r.toml");
+        let mode =
+            |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = store.get(&path("a/b/r.toml")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity);
+        assert!(error.message().contains("a/b/r.toml"), "{error}");
+        assert!(error.suggested_remedy().unwrap().starts_with("chmod 600 "));
+
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let error = DirStore::open(directory.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity);
+        assert!(error.suggested_remedy().unwrap().starts_with("chmod 700 "));
+    }
+
+    #[test]
+    fn links_and_fifos_in_the_place_of_a_record_are_refused_without_waiting() {
+        let directory = state_dir();
+        let store = DirStore::open(directory.path()).unwrap();
+        symlink("/etc/passwd", directory.path().join("link.toml")).unwrap();
+        symlink("/etc", directory.path().join("linked")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            directory.path().join("fifo.toml"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        for text in ["link.toml", "linked/passwd", "fifo.toml"] {
+            assert_eq!(store.get(&path(text)).unwrap_err().kind(), ErrorKind::Integrity, "{text}");
+        }
+        // A link is replaced, not written through.
+        store.put(&path("link.toml"), b"ours").unwrap();
+        assert_eq!(store.get(&path("link.toml")).unwrap().unwrap(), b"ours");
+    }
+
+    #[test]
+    fn leftovers_of_a_killed_writer_are_not_listed_and_go_at_the_next_open() {
+        let directory = state_dir();
+        let store = DirStore::open(directory.path()).unwrap();
+        store.put(&path("disks/a/disk.toml"), b"x").unwrap();
+        let leftover = directory.path().join("disks/a/.new-0");
+        fs::write(&leftover, b"half").unwrap();
+        assert_eq!(store.list(&path("disks/a")).unwrap(), ["disk.toml"]);
+        DirStore::open(directory.path()).unwrap();
+        assert!(!leftover.exists());
+        assert_eq!(store.get(&path("disks/a/disk.toml")).unwrap().unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_record_and_nothing_else() {
+        let directory = state_dir();
+        let store = DirStore::open(directory.path()).unwrap();
+        // A directory cannot be replaced by a file: the rename fails after the bytes are written.
+        fs::create_dir_all(directory.path().join("a/r.toml/full")).unwrap();
+        assert!(store.put(&path("a/r.toml"), b"new").is_err());
+        let names: Vec<_> = fs::read_dir(directory.path().join("a")).unwrap().collect();
+        assert_eq!(names.len(), 1);
+    }
+
+    #[test]
+    fn a_directory_goes_with_its_only_record_but_not_with_a_payload_beside_it() {
+        let directory = state_dir();
+        let store = DirStore::open(directory.path()).unwrap();
+        for disk in ["a", "b"] {
+            store.put(&path(&format!("disks/{disk}/disk.toml")), b"x").unwrap();
+        }
+        fs::write(directory.path().join("disks/b/payload"), b"x").unwrap();
+        for disk in ["a", "b"] {
+            store.remove(&path(&format!("disks/{disk}/disk.toml"))).unwrap();
+        }
+        assert!(!directory.path().join("disks/a").exists());
+        assert!(directory.path().join("disks/b/payload").exists());
+    }
+}

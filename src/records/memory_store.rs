@@ -1,0 +1,69 @@
+//! Records in memory, for tests.
+
+use super::store::MAX_RECORD_BYTES;
+use super::{RecordPath, RecordStore};
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::sync::Mutex;
+use std::collections::BTreeMap;
+
+/// A store that lasts as long as it is held. Share it in an `Arc` to see what a second opening of
+/// the same state would see.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    records: Mutex<BTreeMap<RecordPath, Vec<u8>>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        MemoryStore::default()
+    }
+}
+
+impl RecordStore for MemoryStore {
+    fn get(&self, path: &RecordPath) -> Result<Option<Vec<u8>>> {
+        Ok(self.records.lock().get(path).cloned())
+    }
+
+    fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(Error::new(ErrorKind::Invalid, format!("record {path} is too large")));
+        }
+        self.records.lock().insert(path.clone(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn remove(&self, path: &RecordPath) -> Result<()> {
+        self.records.lock().remove(path);
+        Ok(())
+    }
+
+    fn list(&self, dir: &RecordPath) -> Result<Vec<String>> {
+        let records = self.records.lock();
+        let mut names: Vec<String> = records
+            .keys()
+            .filter_map(|path| path.as_str().strip_prefix(dir.as_str())?.strip_prefix('/'))
+            .filter_map(|below| below.split('/').next())
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    fn place(&self, path: &RecordPath) -> String {
+        path.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MemoryStore;
+
+    #[test]
+    fn memory_store_does_what_every_store_must() {
+        super::super::store::suite::run(&MemoryStore::new());
+    }
+}

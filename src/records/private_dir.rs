@@ -1,0 +1,280 @@
+//! A directory that only the daemon's own user may enter, and atomic replacement of its files.
+
+use super::private_file;
+use super::private_file::PrivateFile;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A file being written has a name of this form until it is complete.
+const LEFTOVER_PREFIX: &str = ".new-";
+
+/// An open directory. It stays the same directory when its path is renamed or replaced.
+#[derive(Debug)]
+pub struct PrivateDir {
+    fd: OwnedFd,
+    place: PathBuf,
+}
+
+/// What one name of a directory stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    Directory,
+    Other,
+}
+
+impl PrivateDir {
+    /// Opens a directory.
+    ///
+    /// # Errors
+    /// `not-found`; `integrity` with the repair when it belongs to somebody else or is open to
+    /// others; `io`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let fd = rustix::fs::open(path, directory_flags(), Mode::empty()).map_err(|cause| {
+            let kind =
+                if cause == Errno::NOENT { ErrorKind::NotFound } else { ErrorKind::Integrity };
+            Error::new(kind, format!("{} cannot be opened as a directory", path.display()))
+                .caused_by(std::io::Error::from(cause))
+        })?;
+        let directory = PrivateDir { fd, place: path.to_owned() };
+        let status =
+            rustix::fs::fstat(&directory.fd).map_err(|c| directory.failed("examining", c))?;
+        private_file::check_private(&status, path, "700")?;
+        Ok(directory)
+    }
+
+    /// Opens a directory, making it (mode 0700) when there is none. Its parent must exist.
+    ///
+    /// # Errors
+    /// As for [`PrivateDir::open`].
+    pub fn open_or_create(path: &Path) -> Result<Self> {
+        match rustix::fs::mkdir(path, Mode::RWXU) {
+            Ok(()) => sync_parent(path)?,
+            Err(Errno::EXIST) => {}
+            Err(cause) => {
+                return Err(Error::io(format!("creating {}", path.display()), cause.into()));
+            }
+        }
+        PrivateDir::open(path)
+    }
+
+    /// A second handle on the same directory.
+    pub(super) fn try_clone(&self) -> Result<PrivateDir> {
+        let fd = self
+            .fd
+            .try_clone()
+            .map_err(|cause| Error::io(format!("opening {}", self.place.display()), cause))?;
+        Ok(PrivateDir { fd, place: self.place.clone() })
+    }
+
+    /// The path it was opened by.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Opens a file for reading, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As for [`PrivateFile::open`].
+    pub fn open_file(&self, name: &str) -> Result<Option<PrivateFile>> {
+        let place = self.place.join(name);
+        PrivateFile::open_in(self.fd.as_fd(), Path::new(name), &place, OFlags::RDONLY)
+    }
+
+    /// Opens a file for overwriting in place, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As for [`PrivateFile::open`].
+    pub fn open_file_for_overwriting(&self, name: &str) -> Result<Option<PrivateFile>> {
+        let place = self.place.join(name);
+        PrivateFile::open_in(self.fd.as_fd(), Path::new(name), &place, OFlags::RDWR)
+    }
+
+    /// Reads a file of at most `limit` bytes, or `None` when there is none.
+    ///
+    /// # Errors
+    /// `integrity` for a larger file; else as for [`PrivateFile::open`].
+    pub fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let place = self.place.join(name);
+        let content = file
+            .read_up_to(limit)
+            .map_err(|cause| Error::io(format!("reading {}", place.display()), cause))?;
+        match content {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(Error::new(
+                ErrorKind::Integrity,
+                format!("{} is larger than {limit} bytes", place.display()),
+            )
+            .remedy(format!("restore {} from a backup", place.display()))),
+        }
+    }
+
+    /// Puts a file (mode 0600) in place of the one before, if any.
+    ///
+    /// Written under another name, synchronised, renamed, and the directory synchronised: loss of
+    /// power at any moment leaves the old file or the new one. What a crash leaves under the other
+    /// name is removed by [`super::DirStore::open`].
+    ///
+    /// # Errors
+    /// `io`, `no-space`. The old file is still there unless only the last synchronisation failed.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let place = self.place.join(name);
+        let writing = |cause| Error::io(format!("writing {}", place.display()), cause);
+        let unfinished = format!("{LEFTOVER_PREFIX}{}", uuid::Uuid::new_v4());
+        let file = PrivateFile::create_in(self.fd.as_fd(), Path::new(&unfinished), &place)?;
+        let written = file
+            .file()
+            .write_all(bytes)
+            .and_then(|()| file.file().sync_all())
+            .and_then(|()| Ok(rustix::fs::renameat(&self.fd, &unfinished, &self.fd, name)?));
+        if let Err(cause) = written {
+            // Best effort: the next start removes what is left here.
+            let _ = rustix::fs::unlinkat(&self.fd, &unfinished, AtFlags::empty());
+            return Err(writing(cause));
+        }
+        self.sync()
+    }
+
+    /// Removes a file, durably; whether it was there.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn remove(&self, name: &str) -> Result<bool> {
+        let existed =
+            private_file::unlink_in(self.fd.as_fd(), Path::new(name), &self.place.join(name))?;
+        // Also when it was gone: the removal may be one whose synchronisation was interrupted.
+        self.sync()?;
+        Ok(existed)
+    }
+
+    /// The names in the directory, sorted, without those of files being written.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn names(&self) -> Result<Vec<String>> {
+        Ok(self
+            .entries()?
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| is_finished(name))
+            .collect())
+    }
+
+    /// Removes the files that writers killed half-way left here.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        for (name, kind) in self.entries()? {
+            if kind == EntryKind::Other && !is_finished(&name) {
+                private_file::unlink_in(
+                    self.fd.as_fd(),
+                    Path::new(&name),
+                    &self.place.join(&name),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a directory in this one, or `None` when there is none. Privacy is that of the
+    /// outermost directory, which nobody else can pass; a link is not followed.
+    pub(super) fn subdirectory(&self, name: &str) -> Result<Option<PrivateDir>> {
+        let place = self.place.join(name);
+        match rustix::fs::openat(&self.fd, name, directory_flags(), Mode::empty()) {
+            Ok(fd) => Ok(Some(PrivateDir { fd, place })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(cause) => Err(Error::new(
+                ErrorKind::Integrity,
+                format!("{} cannot be opened as a directory", place.display()),
+            )
+            .caused_by(std::io::Error::from(cause))),
+        }
+    }
+
+    /// Opens a directory in this one, making it when there is none.
+    pub(super) fn make_subdirectory(&self, name: &str) -> Result<PrivateDir> {
+        match rustix::fs::mkdirat(&self.fd, name, Mode::RWXU) {
+            Ok(()) => self.sync()?,
+            Err(Errno::EXIST) => {}
+            Err(cause) => {
+                let place = self.place.join(name);
+                return Err(Error::io(format!("creating {}", place.display()), cause.into()));
+            }
+        }
+        self.subdirectory(name)?.ok_or_else(|| self.failed("entering", Errno::NOENT))
+    }
+
+    /// Removes a directory in this one if nothing is in it.
+    pub(super) fn remove_empty_subdirectory(&self, name: &str) -> Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
+            Ok(()) => self.sync(),
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            Err(cause) => Err(self.failed("cleaning", cause)),
+        }
+    }
+
+    pub(super) fn entries(&self) -> Result<Vec<(String, EntryKind)>> {
+        let mut entries = Vec::new();
+        let directory =
+            rustix::fs::Dir::read_from(&self.fd).map_err(|c| self.failed("listing", c))?;
+        for entry in directory {
+            let entry = entry.map_err(|cause| self.failed("listing", cause))?;
+            // Names that are not UTF-8 are none of ours.
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => self.kind_of(name)?,
+                FileType::Directory => EntryKind::Directory,
+                _ => EntryKind::Other,
+            };
+            entries.push((name.to_owned(), kind));
+        }
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(entries)
+    }
+
+    fn kind_of(&self, name: &str) -> Result<EntryKind> {
+        let status = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|cause| self.failed("listing", cause))?;
+        match FileType::from_raw_mode(status.st_mode) {
+            FileType::Directory => Ok(EntryKind::Directory),
+            _ => Ok(EntryKind::Other),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        rustix::fs::fsync(&self.fd).map_err(|cause| self.failed("synchronising", cause))
+    }
+
+    fn failed(&self, doing: &str, cause: Errno) -> Error {
+        Error::io(format!("{doing} {}", self.place.display()), cause.into())
+    }
+}
+
+/// Makes the creation of `path` itself durable.
+pub(super) fn sync_parent(path: &Path) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    rustix::fs::open(parent, directory_flags(), Mode::empty())
+        .and_then(rustix::fs::fsync)
+        .map_err(|cause| Error::io(format!("synchronising {}", parent.display()), cause.into()))
+}
+
+fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn is_finished(name: &str) -> bool {
+    !name.starts_with(LEFTOVER_PREFIX)
+}

@@ -1,0 +1,94 @@
+//! The records of a state directory, read and written as values.
+
+use super::document;
+use super::document::Unchecked;
+use super::{RecordPath, RecordStore};
+use crate::crypto::RecordKey;
+use crate::error::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// A store seen through the key that authenticates its records. Clones share both.
+///
+/// The types of records carry `#[serde(deny_unknown_fields)]`, and fields added later carry
+/// `#[serde(default)]`, so that older records are read and unknown ones are not half understood.
+#[derive(Clone)]
+pub struct Records {
+    store: Arc<dyn RecordStore>,
+    key: Arc<RecordKey>,
+}
+
+impl Records {
+    /// The records in `store`, authenticated under `key`.
+    pub fn new(store: Arc<dyn RecordStore>, key: RecordKey) -> Self {
+        Records { store, key: Arc::new(key) }
+    }
+
+    /// Reads a record, or `None` when there is none.
+    ///
+    /// # Errors
+    /// `integrity` naming the file when it was edited, cut, moved, or lacks the form of a `T`;
+    /// `unsupported` when a newer version of this program wrote it; what the store reports.
+    pub fn load<T: DeserializeOwned>(&self, path: &RecordPath) -> Result<Option<T>> {
+        let Some(bytes) = self.store.get(path)? else { return Ok(None) };
+        let place = self.store.place(path);
+        Unchecked { path, place: &place, bytes: &bytes }.authenticate(&self.key)?.parse().map(Some)
+    }
+
+    /// Writes a record in place of the one before, if any. After `Ok` it survives loss of power.
+    ///
+    /// # Errors
+    /// What the store reports; the old record is then still there, or the new one, whole.
+    pub fn save<T: Serialize>(&self, path: &RecordPath, value: &T) -> Result<()> {
+        self.store.put(path, &document::encode(path, value, &self.key)?)
+    }
+
+    /// Removes a record; one that is not there is no error.
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub fn remove(&self, path: &RecordPath) -> Result<()> {
+        self.store.remove(path)
+    }
+
+    /// The names directly under `dir`, sorted.
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub fn list(&self, dir: &RecordPath) -> Result<Vec<String>> {
+        self.store.list(dir)
+    }
+
+    /// Where a record lies, as a message should show it.
+    pub fn place(&self, path: &RecordPath) -> String {
+        self.store.place(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MemoryStore;
+    use super::*;
+    use crate::crypto::Secret;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_value_reads_back_and_another_root_key_refuses_it() {
+        let (store, path) =
+            (Arc::new(MemoryStore::new()), RecordPath::parse("project.toml").unwrap());
+        let under =
+            |root: &Secret<32>| Records::new(store.clone(), RecordKey::derive(root).unwrap());
+        let root = Secret::random().unwrap();
+        let value =
+            std::collections::BTreeMap::from([("project".to_owned(), "default".to_owned())]);
+        assert!(under(&root).load::<toml::Table>(&path).unwrap().is_none());
+        under(&root).save(&path, &value).unwrap();
+        assert_eq!(
+            under(&root).load::<std::collections::BTreeMap<String, String>>(&path).unwrap(),
+            Some(value)
+        );
+        let other = under(&Secret::random().unwrap());
+        assert_eq!(other.load::<toml::Table>(&path).unwrap_err().kind(), ErrorKind::Integrity);
+    }
+}
