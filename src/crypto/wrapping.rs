@@ -42,9 +42,8 @@ impl WrappingKey {
         let nonce = Nonce::try_from(&*nonce).map_err(|_| damaged())?;
         // From source to destination: the plaintext never lies in ordinary memory.
         let buffers = aes_gcm::aead::inout::InOutBuf::new(plain, sealed).map_err(|_| damaged())?;
-        let made = with_wiped_stack(|| {
-            self.cipher.encrypt_inout_detached(&nonce, associated, buffers)
-        });
+        let made =
+            with_wiped_stack(|| self.cipher.encrypt_inout_detached(&nonce, associated, buffers));
         tag.copy_from_slice(&made.map_err(|_| damaged())?);
         Ok(wrapped)
     }

@@ -4,8 +4,8 @@ use super::data_key::Dk;
 use crate::error::Result;
 use crate::sys::SecretBox;
 use aes::Aes256;
-use aes::cipher::{Array, KeyInit};
 use aes::cipher::consts::U32;
+use aes::cipher::{Array, KeyInit};
 
 /// The two expanded AES-256 keys of XTS, in locked memory. They are key material as much as the
 /// data key is.
