@@ -17,6 +17,7 @@ mod wrapping;
 mod xts_batched;
 mod xts_keys;
 mod xts_portable;
+mod xts_tweaks;
 
 pub use context::EncryptionContext;
 pub use data_key::{Dk, WrappedDk};

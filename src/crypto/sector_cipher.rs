@@ -3,9 +3,13 @@
 use super::data_key::Dk;
 use super::sector_buf::{Plain, Sealed, SectorBuf};
 use super::xts_keys::XtsKeys;
+use super::xts_tweaks::Run;
 use super::{xts_batched, xts_portable};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::units::{SectorIndex, SectorSize};
+
+/// Bytes of an AES block, the smallest data unit.
+const BLOCK_BYTES: usize = 16;
 
 /// How XTS is computed. All kernels give the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,39 @@ impl Kernel {
             Kernel::Batched => "batched",
             Kernel::Portable => "portable",
         }
+    }
+
+    fn seal(self, keys: &XtsKeys, run: Run, source: Option<&[u8]>, units: &mut [u8]) {
+        match self {
+            Kernel::Batched => xts_batched::seal(keys, run, source, units),
+            Kernel::Portable => {
+                if let Some(source) = source {
+                    units.copy_from_slice(source);
+                }
+                xts_portable::seal(keys, run, units);
+            }
+        }
+    }
+
+    fn open(self, keys: &XtsKeys, run: Run, units: &mut [u8]) {
+        match self {
+            Kernel::Batched => xts_batched::open(keys, run, units),
+            Kernel::Portable => xts_portable::open(keys, run, units),
+        }
+    }
+
+    fn run_of_unit(self, tweak: u128, unit: &[u8]) -> Result<Run> {
+        let steals_ciphertext = match self {
+            Kernel::Batched => false,
+            Kernel::Portable => true,
+        };
+        let whole_blocks = unit.len().is_multiple_of(BLOCK_BYTES);
+        if unit.len() >= BLOCK_BYTES && (whole_blocks || steals_ciphertext) {
+            return Ok(Run::of_one_unit(tweak, unit.len()));
+        }
+        let (name, len) = (self.name(), unit.len());
+        let message = format!("the {name} kernel has no data units of {len} bytes");
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 }
 
@@ -75,12 +112,12 @@ impl SectorCipher {
         sectors: SectorBuf<'a, Sealed>,
     ) -> SectorBuf<'a, Plain> {
         let bytes = sectors.into_bytes();
+        self.expect_whole_sectors(bytes);
         if let Method::Xts { keys, kernel } = &self.method {
-            let open = match kernel {
-                Kernel::Batched => xts_batched::open,
-                Kernel::Portable => xts_portable::open,
-            };
-            open(keys, self.sector_size.bytes(), self.tweak(first), self.tweak_step(), bytes);
+            let run = Run::of_sectors(first, self.sector_size);
+            for (position, written) in written_runs(bytes, self.sector_size) {
+                kernel.open(keys, run.after(position), written);
+            }
         }
         SectorBuf::assume(bytes)
     }
@@ -92,12 +129,9 @@ impl SectorCipher {
         sectors: SectorBuf<'a, Plain>,
     ) -> SectorBuf<'a, Sealed> {
         let bytes = sectors.into_bytes();
+        self.expect_whole_sectors(bytes);
         if let Method::Xts { keys, kernel } = &self.method {
-            let seal = match kernel {
-                Kernel::Batched => xts_batched::seal_in_place,
-                Kernel::Portable => xts_portable::seal,
-            };
-            seal(keys, self.sector_size.bytes(), self.tweak(first), self.tweak_step(), bytes);
+            kernel.seal(keys, Run::of_sectors(first, self.sector_size), None, bytes);
         }
         SectorBuf::assume(bytes)
     }
@@ -113,26 +147,42 @@ impl SectorCipher {
         into: &'a mut [u8],
     ) -> SectorBuf<'a, Sealed> {
         assert_eq!(plain.len(), into.len(), "sealing keeps the length");
-        assert!(self.sector_size.is_aligned(plain.len() as u64), "a run has whole sectors");
+        self.expect_whole_sectors(into);
         match &self.method {
-            Method::Xts { keys, kernel: Kernel::Batched } => {
-                let (size, step) = (self.sector_size.bytes(), self.tweak_step());
-                xts_batched::seal(keys, size, self.tweak(first), step, plain, into);
-                SectorBuf::assume(into)
+            Method::Xts { keys, kernel } => {
+                kernel.seal(keys, Run::of_sectors(first, self.sector_size), Some(plain), into);
             }
-            Method::Xts { kernel: Kernel::Portable, .. } | Method::Null => {
-                into.copy_from_slice(plain);
-                self.seal(first, SectorBuf::assume(into))
-            }
+            Method::Null => into.copy_from_slice(plain),
         }
+        SectorBuf::assume(into)
     }
 
-    fn tweak(&self, sector: SectorIndex) -> u128 {
-        self.sector_size.tweak_of(sector)
+    /// Seals one data unit of any length under any 128-bit tweak, in place. Published known answers
+    /// are mostly not sectors; this is how a kernel is proved against them. Disks never use it.
+    ///
+    /// # Errors
+    /// `unsupported` when the unit is shorter than a block, or is not whole blocks and the kernel
+    /// does not steal ciphertext.
+    pub fn seal_unit(&self, tweak: u128, unit: &mut [u8]) -> Result<()> {
+        if let Method::Xts { keys, kernel } = &self.method {
+            kernel.seal(keys, kernel.run_of_unit(tweak, unit)?, None, unit);
+        }
+        Ok(())
     }
 
-    fn tweak_step(&self) -> u128 {
-        self.sector_size.tweak_of(SectorIndex::new(1))
+    /// Opens one data unit, undoing [`seal_unit`](Self::seal_unit). Zeros are opened like all else.
+    ///
+    /// # Errors
+    /// As `seal_unit`.
+    pub fn open_unit(&self, tweak: u128, unit: &mut [u8]) -> Result<()> {
+        if let Method::Xts { keys, kernel } = &self.method {
+            kernel.open(keys, kernel.run_of_unit(tweak, unit)?, unit);
+        }
+        Ok(())
+    }
+
+    fn expect_whole_sectors(&self, bytes: &[u8]) {
+        assert!(self.sector_size.is_aligned(bytes.len() as u64), "a run has whole sectors");
     }
 }
 
@@ -143,8 +193,37 @@ impl std::fmt::Debug for SectorCipher {
     }
 }
 
-/// Whether a sealed sector is all zeros. Almost always answered by its first bytes.
-pub(super) fn is_never_written(sector: &[u8]) -> bool {
-    let (head, rest) = sector.split_at(sector.len().min(16));
-    head.iter().all(|byte| *byte == 0) && rest.iter().all(|byte| *byte == 0)
+/// The longest runs of sectors that are not all zeros, each with the position of its first.
+fn written_runs(
+    mut bytes: &mut [u8],
+    size: SectorSize,
+) -> impl Iterator<Item = (usize, &mut [u8])> {
+    let mut position = 0;
+    std::iter::from_fn(move || {
+        let holes = leading(bytes, size, true);
+        let (_, rest) = std::mem::take(&mut bytes).split_at_mut(holes * size.bytes());
+        let written = leading(rest, size, false);
+        let (run, rest) = rest.split_at_mut(written * size.bytes());
+        let at = position + holes;
+        position = at + written;
+        bytes = rest;
+        (written != 0).then_some((at, run))
+    })
+}
+
+/// How many sectors at the start are holes, or are none.
+fn leading(bytes: &[u8], size: SectorSize, holes: bool) -> usize {
+    bytes.chunks_exact(size.bytes()).take_while(|sector| is_zero(sector) == holes).count()
+}
+
+/// Whether all bytes are zero. Sealed data is found out by its first word, all but certainly; holes
+/// are read in strides that the compiler vectorises.
+fn is_zero(sector: &[u8]) -> bool {
+    const STRIDE: usize = 128;
+    let (words, _) = sector.as_chunks::<8>();
+    if words.first().is_some_and(|word| u64::from_le_bytes(*word) != 0) {
+        return false;
+    }
+    let (strides, _) = sector.as_chunks::<STRIDE>();
+    strides.iter().all(|stride| stride.iter().fold(0, |all, byte| all | byte) == 0)
 }
