@@ -9,6 +9,8 @@ use evsfs::crypto::Sealed;
 use evsfs::crypto::Secret;
 use evsfs::crypto::SectorBuf;
 use evsfs::crypto::SectorCipher;
+use evsfs::crypto::WrappingKey;
+use evsfs::crypto::from_hex;
 use evsfs::error::ErrorKind;
 use evsfs::units::SectorIndex;
 use evsfs::units::SectorSize;
@@ -178,6 +180,26 @@ fn payloads_of_cryptsetup_open_in_runs_of_any_length() {
             }
         }
     }
+}
+
+/// Nonce, ciphertext and tag as another AES-256-GCM made them: the form of every key that lies
+/// wrapped in a state directory.
+#[test]
+fn a_key_wrapped_by_another_implementation_opens() {
+    let secret = Secret::fill(|bytes| {
+        bytes.copy_from_slice(&std::array::from_fn::<u8, 32, _>(|at| at as u8));
+        Ok(())
+    });
+    let wrapped = from_hex(concat!(
+        "6465666768696a6b6c6d6e6f",
+        "481adc657dec5099366b55e3d66864f252d314199f79e565bfc8b653e7bebb57",
+        "b4c862e36837bd23d5da5214d16fe4e02b6aaad4147f771fc2c896edd3bc9bb5",
+        "c4bdb48479008db9927ce7ab56a63da3",
+    ));
+    let mut opened = [0; 64];
+    let key = WrappingKey::from_secret(&secret.unwrap()).unwrap();
+    key.unwrap_into(b"disk 1", &wrapped.unwrap(), &mut opened).unwrap();
+    assert_eq!(opened, std::array::from_fn::<u8, 64, _>(|at| at as u8));
 }
 
 fn golden_payloads() -> [(SectorSize, &'static [u8]); 2] {
