@@ -1,1 +1,37 @@
-//! The only door to keys.
+//! The only door to keys (RULES section 2): an embedded key management service.
+//!
+//! [`Kms`] keeps the project's master keys: their states, aliases and deadlines, each in an
+//! authenticated record. Their material is in an [`Hsm`], of which [`SoftHsm`] is the one in
+//! software. Data keys of disks are made, wrapped, inside the module; opened ones are handed out
+//! as [`crate::crypto::Dk`], in locked memory, and only while their master key is enabled.
+//!
+//! ```text
+//!   verbs of keys                   data keys                deletion
+//!   key_service                     data_keys                deletion
+//!        |                              |                       |
+//!        +---- key_ring: records  ------+---- deadlines --------+---- hsm: material
+//!                  |                              |                       |
+//!              key, state                    clock_watch               soft_hsm
+//! ```
+//!
+//! Not covered: somebody who can write the state directory can put back an older record with its
+//! genuine seal, such as that of a disabled key from when it was enabled. Material that was
+//! destroyed does not come back by that.
+
+mod clock_watch;
+mod data_keys;
+mod deadlines;
+mod deletion;
+mod hsm;
+mod key;
+mod key_ring;
+mod key_service;
+mod soft_hsm;
+mod state;
+
+pub use deletion::DELETION_DAYS;
+pub use hsm::{CmkVersion, Hsm};
+pub use key::{KeyView, NewKey, Origin};
+pub use key_service::Kms;
+pub use soft_hsm::SoftHsm;
+pub use state::{KeyState, Material, Operation, Outcome};

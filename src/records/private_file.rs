@@ -34,6 +34,14 @@ impl PrivateFile {
         PrivateFile::create_in(rustix::fs::CWD, path, path)
     }
 
+    /// Makes the name of a file that was created durable too.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn make_creation_durable(path: &Path) -> Result<()> {
+        super::private_dir::sync_parent(path)
+    }
+
     /// `name` is looked up in `directory`; `place` is the full path for messages.
     pub(super) fn open_in(
         directory: BorrowedFd<'_>,

@@ -1,0 +1,157 @@
+//! The end of a key: scheduled, perhaps cancelled, at last carried out.
+//!
+//! Order of a destruction (RULES K9), each step durable before the next:
+//!
+//! 1. the time that has passed is written down, so that no restart makes the deadline one to come;
+//! 2. the module destroys every version of the material;
+//! 3. the key's record is removed.
+//!
+//! A crash after 1 or 2 leaves a record whose deadline has passed: the key is refused as gone, and
+//! the next sweep, at the latest when the service is opened, does all steps again.
+
+use super::Kms;
+use super::clock_watch::Deadline;
+use super::key::Key;
+use super::key::KeyView;
+use super::{KeyState, Operation};
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::id::Alias;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// In how many days from now a key may be destroyed (RULES K1).
+pub const DELETION_DAYS: RangeInclusive<u32> = 7..=1096;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Kms {
+    /// Makes a key unusable now, and destroys it in `days` days of 24 hours.
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207; `protected` with KMS.0211; `wrong-status` with KMS.1402 when it
+    /// is scheduled already; `out-of-range` with KMS.1401; what the store reports.
+    pub fn schedule_deletion(&self, alias: &Alias, days: u32) -> Result<KeyView> {
+        self.alter(
+            alias,
+            |_| Operation::ScheduleDeletion,
+            |_, key| {
+                if !DELETION_DAYS.contains(&days) {
+                    return Err(days_out_of_range(days));
+                }
+                let date = self
+                    .deadlines
+                    .start_of_new()
+                    .checked_add(DAY.saturating_mul(days))
+                    .map_err(|cause| days_out_of_range(days).caused_by(cause))?;
+                key.deletion_date = Some(date);
+                Ok(())
+            },
+        )
+    }
+
+    /// Keeps a key after all. It is disabled then, or waits for its material if it has none.
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207; `key-gone` with KMS.0207 when its deadline has passed;
+    /// `wrong-status` with KMS.1501; what the store reports.
+    pub fn cancel_deletion(&self, alias: &Alias) -> Result<KeyView> {
+        self.alter(alias, |key| Operation::CancelDeletion(key.material), |_, _| Ok(()))
+    }
+
+    /// Destroys every key whose deadline has passed, and says which those were. To be called when
+    /// [`Kms::next_deadline`] says so, and every few minutes besides: clocks are set.
+    ///
+    /// # Errors
+    /// The first failure of the module or the store, after all other keys have been tried. A key
+    /// that could not be destroyed stays refused as gone.
+    pub fn destroy_due(&self) -> Result<Vec<KeyView>> {
+        self.deadlines.observe();
+        let mut due = self.ring.all();
+        due.retain(|key| {
+            key.deletion_date.is_some_and(|date| self.deadlines.judge(date) == Deadline::Passed)
+        });
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.deadlines.keep()?;
+        let mut destroyed = Vec::new();
+        let mut failure = None;
+        for key in due {
+            match self.destroy(&key) {
+                Ok(()) => destroyed.push(key.view()),
+                Err(error) => {
+                    log::error!("event=key-not-destroyed key={} error=\"{error}\"", key.id);
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(destroyed),
+        }
+    }
+
+    /// Destroys a key whose deadline has passed by a clock that is in doubt (RULES K10), without
+    /// waiting until the clock is believed.
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207; `protected` with KMS.0211; `wrong-status` with KMS.1501 when it
+    /// is not pending deletion, without a code when its deadline has not come; what the module and
+    /// the store report.
+    pub fn confirm_deletion(&self, alias: &Alias) -> Result<KeyView> {
+        self.deadlines.observe();
+        let change = self.ring.change();
+        let mut key = self.ring.find(alias)?;
+        key.clone().apply(Operation::Destroy)?;
+        match key.deletion_date.map(|date| self.deadlines.judge(date)) {
+            Some(Deadline::Passed) => self.deadlines.keep()?,
+            Some(Deadline::Doubted) => {
+                // The administrator's word is kept in the record, as a deadline beyond doubt, so
+                // that a crash from here on ends in destruction too.
+                key.deletion_date = Some(self.deadlines.settled());
+                self.deadlines.keep()?;
+                key = change.put(key)?;
+            }
+            Some(Deadline::Ahead) | None => {
+                return Err(Error::new(
+                    ErrorKind::WrongStatus,
+                    format!("the deletion date of key \"{alias}\" has not come"),
+                )
+                .remedy(format!("evsfs key show {alias}")));
+            }
+        }
+        drop(change);
+        self.destroy(&key)?;
+        Ok(key.view())
+    }
+
+    /// How long until [`Kms::destroy_due`] may have something to do, if nobody sets the clock;
+    /// `None` when no key is pending deletion.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.deadlines.observe();
+        let keys = self.ring.all();
+        let dates = keys.iter().filter(|key| key.state == KeyState::PendingDeletion);
+        dates.filter_map(|key| key.deletion_date).map(|date| self.deadlines.time_until(date)).min()
+    }
+
+    /// Steps 2 and 3 of a destruction. A passed deadline is never taken back, so no lock is needed
+    /// over the module's part, and two sweeps at once do no harm.
+    fn destroy(&self, key: &Key) -> Result<()> {
+        for cmk in key.versions() {
+            self.hsm.destroy(cmk)?;
+        }
+        self.ring.change().remove(key.id)?;
+        log::info!("event=key-destroyed key={}", key.id);
+        Ok(())
+    }
+}
+
+fn days_out_of_range(days: u32) -> Error {
+    let (least, most) = (DELETION_DAYS.start(), DELETION_DAYS.end());
+    Error::new(ErrorKind::OutOfRange, format!("{days} days until deletion is out of range"))
+        .code(Code::KMS_1401)
+        .remedy(format!("choose {least} to {most} days"))
+}

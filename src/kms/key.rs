@@ -1,0 +1,276 @@
+//! A master key as the catalogue knows it: everything but its material.
+
+use super::CmkVersion;
+use super::{KeyState, Material, Operation, Outcome};
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::id::Alias;
+use crate::id::Description;
+use crate::id::KeyId;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Where a key's material comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The HSM made it.
+    Kms,
+    /// The administrator imports it.
+    External,
+}
+
+/// What is asked for when a key is created.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Its alias, free and not under `evs/`.
+    pub alias: Alias,
+    /// Where its material will come from.
+    pub origin: Origin,
+    /// What it is for.
+    pub description: Description,
+}
+
+/// A key as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its id for life.
+    pub id: KeyId,
+    /// Its present alias.
+    pub alias: Alias,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When its material is destroyed, if it is pending deletion.
+    pub deletion_date: Option<Timestamp>,
+    /// The newest version of its material, which wraps new data keys; 0 before the first.
+    pub version: u32,
+    /// Days between automatic rotations; `None` when rotation is off.
+    pub rotation_days: Option<u32>,
+    /// What it is for.
+    pub description: Description,
+}
+
+/// A key's record, `kms/keys/<id>.toml`. Fields are written in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    pub id: KeyId,
+    pub alias: Alias,
+    pub description: Description,
+    pub origin: Origin,
+    pub state: KeyState,
+    pub material: Material,
+    pub version: u32,
+    pub created: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deletion_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rotation_days: Option<u32>,
+}
+
+impl Key {
+    /// A key that has just been asked for; of origin KMS, its first material is in the HSM.
+    pub fn new(id: KeyId, new: NewKey, created: Timestamp) -> Self {
+        let (state, material, version) = match new.origin {
+            Origin::Kms => (KeyState::Enabled, Material::Present, 1),
+            Origin::External => (KeyState::PendingImport, Material::Absent, 0),
+        };
+        Key {
+            id,
+            alias: new.alias,
+            description: new.description,
+            origin: new.origin,
+            state,
+            material,
+            version,
+            created,
+            deletion_date: None,
+            rotation_days: None,
+        }
+    }
+
+    /// What the key's states would never show; a genuine record that does is a bug's work.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        if (self.state == KeyState::PendingDeletion) != self.deletion_date.is_some() {
+            return Some("has a deletion date without pending deletion, or the reverse");
+        }
+        if self.material == Material::Present && self.version == 0 {
+            return Some("has material of no version");
+        }
+        let needs_material = matches!(self.state, KeyState::Enabled | KeyState::Disabled);
+        if needs_material && self.material == Material::Absent {
+            return Some("has a state that needs material, and has none");
+        }
+        if self.alias.is_default() && self.state != KeyState::Enabled {
+            return Some("is the default key and not enabled");
+        }
+        None
+    }
+
+    /// Applies an operation's change of state, or refuses it.
+    ///
+    /// # Errors
+    /// `protected` with KMS.0211 for what the default key forbids (RULES K2); the refusal of the
+    /// transition table, with the command that helps.
+    pub fn apply(&mut self, operation: Operation) -> Result<Outcome> {
+        if self.alias.is_default() && operation.is_forbidden_on_the_default_key() {
+            return Err(Error::new(
+                ErrorKind::Protected,
+                "the default key evs/default belongs to EVS and cannot be disabled, deleted, rotated \
+                 by hand or renamed",
+            )
+            .code(Code::KMS_0211)
+            .remedy("evsfs key create ALIAS, and use that key"));
+        }
+        let outcome = self.state.after(operation);
+        match outcome {
+            Outcome::Refuse(kind, code) => {
+                return Err(Error::new(kind, self.refusal(operation))
+                    .code(code)
+                    .remedy(self.remedy(operation)));
+            }
+            Outcome::Become(next) => {
+                self.state = next;
+                if next != KeyState::PendingDeletion {
+                    self.deletion_date = None;
+                }
+            }
+            Outcome::Stay | Outcome::Gone => {}
+        }
+        Ok(outcome)
+    }
+
+    /// The material the module should hold for this key.
+    pub fn cmks(&self) -> Vec<CmkVersion> {
+        match self.material {
+            Material::Present => self.versions().collect(),
+            Material::Absent => Vec::new(),
+        }
+    }
+
+    /// Every version the key ever had, its material there or not.
+    pub fn versions(&self) -> impl Iterator<Item = CmkVersion> + use<> {
+        let key = self.id;
+        (1..=self.version).map(move |version| CmkVersion { key, version })
+    }
+
+    /// The key as it is shown.
+    pub fn view(&self) -> KeyView {
+        KeyView {
+            id: self.id,
+            alias: self.alias.clone(),
+            state: self.state,
+            origin: self.origin,
+            created: self.created,
+            deletion_date: self.deletion_date,
+            version: self.version,
+            rotation_days: self.rotation_days,
+            description: self.description.clone(),
+        }
+    }
+
+    /// The refusal of anything that needs a key which is gone, or as good as.
+    pub fn gone(what: impl std::fmt::Display) -> Error {
+        Error::new(ErrorKind::KeyGone, format!("{what} was deleted, and its material with it"))
+            .code(Code::KMS_0207)
+            .remedy("none for data under it; new disks take another key: evsfs key list")
+    }
+
+    fn refusal(&self, operation: Operation) -> String {
+        let Key { alias, state, .. } = self;
+        match operation {
+            Operation::UseForDataKey => format!("key \"{alias}\" is {state}"),
+            Operation::Enable => format!("key \"{alias}\" is {state}, not disabled"),
+            Operation::Disable => format!("key \"{alias}\" is {state}, not enabled"),
+            Operation::CancelDeletion(_) | Operation::Destroy => {
+                format!("key \"{alias}\" is {state}, not pending-deletion")
+            }
+            Operation::ScheduleDeletion
+            | Operation::Import
+            | Operation::DeleteMaterial
+            | Operation::Rotate
+            | Operation::Rename
+            | Operation::Describe => format!("key \"{alias}\" is {state}"),
+        }
+    }
+
+    fn remedy(&self, operation: Operation) -> String {
+        let alias = &self.alias;
+        let needs_no_help = matches!(
+            (operation, self.state),
+            (Operation::Disable | Operation::CancelDeletion(_) | Operation::Destroy, _)
+                | (_, KeyState::Enabled)
+        );
+        if needs_no_help && self.state != KeyState::PendingDeletion {
+            return format!("evsfs key show {alias}");
+        }
+        match self.state {
+            KeyState::Disabled => format!("evsfs key enable {alias}"),
+            KeyState::PendingDeletion => format!("evsfs key cancel-deletion {alias}"),
+            KeyState::PendingImport => format!("evsfs key import {alias} --file FILE"),
+            KeyState::Enabled => format!("evsfs key show {alias}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(alias: &str, state: KeyState) -> Key {
+        let new = NewKey {
+            alias: Alias::parse(alias).unwrap(),
+            origin: Origin::Kms,
+            description: Description::default(),
+        };
+        let mut key = Key::new(KeyId::random(), new, Timestamp::UNIX_EPOCH);
+        key.state = state;
+        key
+    }
+
+    /// RULES D5 with K1: the refusal carries the code and the command that helps.
+    #[test]
+    fn an_unusable_key_says_which_command_helps() {
+        let cases = [
+            (KeyState::Disabled, "KMS.0209", "evsfs key enable finance"),
+            (KeyState::PendingDeletion, "KMS.0210", "evsfs key cancel-deletion finance"),
+            (KeyState::PendingImport, "KMS.1301", "evsfs key import finance --file FILE"),
+        ];
+        for (state, code, remedy) in cases {
+            let error = key("finance", state).apply(Operation::UseForDataKey).unwrap_err();
+            assert_eq!(
+                (error.shown_code().as_str(), error.suggested_remedy()),
+                (code, Some(remedy))
+            );
+            assert_eq!(error.message(), format!("key \"finance\" is {state}"));
+        }
+    }
+
+    /// RULES K2.
+    #[test]
+    fn the_default_key_protects_itself_with_one_code() {
+        for operation in
+            [Operation::Disable, Operation::ScheduleDeletion, Operation::Rotate, Operation::Rename]
+        {
+            let error = key(Alias::DEFAULT, KeyState::Enabled).apply(operation).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protected, "{operation:?}");
+            assert_eq!(error.documented_code(), Some(Code::KMS_0211));
+        }
+        assert!(key(Alias::DEFAULT, KeyState::Enabled).apply(Operation::Describe).is_ok());
+    }
+
+    #[test]
+    fn a_refused_operation_changes_nothing() {
+        let mut refused = key("finance", KeyState::Disabled);
+        let before = refused.clone();
+        assert!(refused.apply(Operation::Disable).is_err());
+        assert_eq!(refused, before);
+    }
+}

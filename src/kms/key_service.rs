@@ -1,0 +1,238 @@
+//! The key management service: one function for each verb.
+
+use super::clock_watch::Deadline;
+use super::deadlines::Deadlines;
+use super::hsm::CmkVersion;
+use super::hsm::Hsm;
+use super::key::{Key, KeyView, NewKey, Origin};
+use super::key_ring::{Change, KeyRing};
+use super::{Material, Operation};
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::id::Alias;
+use crate::id::Description;
+use crate::id::KeyId;
+use crate::records::Records;
+use crate::sys::Clock;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Master keys and what can be done with them (RULES section 2).
+///
+/// A change of a key is written before it takes effect; a verb that fails leaves the key as it was.
+/// Every verb reads the clock first.
+pub struct Kms {
+    pub(super) ring: KeyRing,
+    pub(super) hsm: Arc<dyn Hsm>,
+    pub(super) deadlines: Deadlines,
+}
+
+impl Kms {
+    /// Opens the service over its records, which are authenticated under the module's root key,
+    /// and destroys the keys whose deadline passed while it was closed.
+    ///
+    /// # Errors
+    /// `integrity` naming the record that was edited (RULES K8); what the store reports.
+    pub fn open(records: Records, hsm: Arc<dyn Hsm>, clock: Arc<dyn Clock>) -> Result<Kms> {
+        let kms = Kms {
+            ring: KeyRing::open(records.clone())?,
+            hsm,
+            deadlines: Deadlines::begin(records, clock)?,
+        };
+        // A module that does not answer now keeps nobody from keys that are usable; those past
+        // their deadline are not, swept or not.
+        if let Err(error) = kms.destroy_due() {
+            log::warn!("event=destroy-due-failed error=\"{error}\"");
+        }
+        kms.warn_of_mismatches();
+        Ok(kms)
+    }
+
+    /// Creates a key: enabled, or waiting for its material when its origin is external.
+    ///
+    /// # Errors
+    /// `invalid` with KMS.1101 for an alias under `evs/`; `exists` with KMS.1104; `quota` with
+    /// KMS.1105; what the module and the store report.
+    pub fn create(&self, new: NewKey) -> Result<KeyView> {
+        refuse_reserved(&new.alias)?;
+        self.add(new)
+    }
+
+    /// The default key, made now if it is not there yet (RULES K2).
+    ///
+    /// # Errors
+    /// What the module and the store report.
+    pub fn ensure_default(&self) -> Result<KeyView> {
+        let alias = Alias::evs_default();
+        if let Ok(key) = self.ring.find(&alias) {
+            return Ok(key.view());
+        }
+        let new = NewKey {
+            alias: alias.clone(),
+            origin: Origin::Kms,
+            description: Description::parse("made by EVS for disks without a key of their own")?,
+        };
+        match self.add(new) {
+            // Somebody else was first.
+            Err(error) if error.kind() == ErrorKind::Exists => self.show(&alias),
+            made => made,
+        }
+    }
+
+    /// The key of this alias.
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207.
+    pub fn show(&self, alias: &Alias) -> Result<KeyView> {
+        self.ring.find(alias).map(|key| key.view())
+    }
+
+    /// The key of this id, which a disk names: it was there, so a missing one is gone.
+    ///
+    /// # Errors
+    /// `key-gone` with KMS.0207.
+    pub fn by_id(&self, id: KeyId) -> Result<KeyView> {
+        match self.ring.get(id) {
+            Some(key) => Ok(key.view()),
+            None => Err(Key::gone(format!("key {id}"))),
+        }
+    }
+
+    /// All keys by alias, the default key first.
+    pub fn list(&self) -> Vec<KeyView> {
+        self.ring.all().iter().map(Key::view).collect()
+    }
+
+    /// Makes a disabled key usable again.
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207; `wrong-status` with KMS.1201; what the store reports.
+    pub fn enable(&self, alias: &Alias) -> Result<KeyView> {
+        self.alter(alias, |_| Operation::Enable, |_, _| Ok(()))
+    }
+
+    /// Makes a key unusable until it is enabled. Attached disks go on (RULES D6).
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207; `protected` with KMS.0211; `wrong-status` with KMS.1301; what
+    /// the store reports.
+    pub fn disable(&self, alias: &Alias) -> Result<KeyView> {
+        self.alter(alias, |_| Operation::Disable, |_, _| Ok(()))
+    }
+
+    /// Gives a key another alias. Its own is accepted and changes nothing.
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207; `protected` with KMS.0211; `key-unusable` with KMS.0210 while it
+    /// is pending deletion; `invalid` with KMS.1101 for an alias under `evs/`; `exists` with
+    /// KMS.1104; what the store reports.
+    pub fn set_alias(&self, alias: &Alias, new: Alias) -> Result<KeyView> {
+        self.alter(
+            alias,
+            |_| Operation::Rename,
+            |change, key| {
+                refuse_reserved(&new)?;
+                if new != *alias {
+                    change.check_free(&new)?;
+                }
+                key.alias = new;
+                Ok(())
+            },
+        )
+    }
+
+    /// Gives a key another description.
+    ///
+    /// # Errors
+    /// `not-found` with KMS.0207; `key-unusable` with KMS.0210 while it is pending deletion; what
+    /// the store reports.
+    pub fn describe(&self, alias: &Alias, description: Description) -> Result<KeyView> {
+        self.alter(
+            alias,
+            |_| Operation::Describe,
+            |_, key| {
+                key.description = description;
+                Ok(())
+            },
+        )
+    }
+
+    /// Changes one key: looks, asks the transition table, edits, writes. All verbs that change a
+    /// key but do not make or destroy it pass here.
+    pub(super) fn alter(
+        &self,
+        alias: &Alias,
+        operation: impl FnOnce(&Key) -> Operation,
+        edit: impl FnOnce(&Change<'_>, &mut Key) -> Result<()>,
+    ) -> Result<KeyView> {
+        self.deadlines.observe();
+        let change = self.ring.change();
+        let mut key = self.ring.find(alias)?;
+        self.refuse_past_deadline(&key)?;
+        key.apply(operation(&key))?;
+        edit(&change, &mut key)?;
+        let key = change.put(key)?;
+        log::info!("event=key-changed key={} state={}", key.id, key.state);
+        Ok(key.view())
+    }
+
+    /// Refuses a key whose deadline has passed although nobody swept it away yet.
+    pub(super) fn refuse_past_deadline(&self, key: &Key) -> Result<()> {
+        match key.deletion_date.map(|date| self.deadlines.judge(date)) {
+            Some(Deadline::Passed) => Err(Key::gone(format!("key \"{}\"", key.alias))),
+            Some(Deadline::Doubted | Deadline::Ahead) | None => Ok(()),
+        }
+    }
+
+    /// Makes a key: its material first, since a record without material would be a key that looks
+    /// usable and is not, while material without a record is only a file too many.
+    fn add(&self, new: NewKey) -> Result<KeyView> {
+        self.deadlines.observe();
+        self.ring.change().check_room_for(&new.alias)?;
+        let key = Key::new(KeyId::random(), new, self.deadlines.now());
+        let cmk = CmkVersion { key: key.id, version: key.version };
+        let has_material = key.material == Material::Present;
+        if has_material {
+            self.hsm.generate(cmk)?;
+        }
+        // Looked at again: the module may have taken long, and others did not wait for it.
+        let change = self.ring.change();
+        let made = change.check_room_for(&key.alias).and_then(|()| change.put(key));
+        drop(change);
+        match made {
+            Ok(key) => {
+                log::info!("event=key-created key={} state={}", key.id, key.state);
+                Ok(key.view())
+            }
+            Err(error) => {
+                if has_material && let Err(second) = self.hsm.destroy(cmk) {
+                    log::warn!("event=material-left-over cmk={cmk} error=\"{second}\"");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Says which keys and material do not belong together. Nothing is repaired here: a record may
+    /// be missing because part of a backup was restored, and its material is then the last copy.
+    fn warn_of_mismatches(&self) {
+        let held: BTreeSet<CmkVersion> = match self.hsm.list() {
+            Ok(held) => held.into_iter().collect(),
+            Err(error) => {
+                log::warn!("event=material-not-listed error=\"{error}\"");
+                return;
+            }
+        };
+        let expected: BTreeSet<CmkVersion> = self.ring.all().iter().flat_map(Key::cmks).collect();
+        for cmk in held.difference(&expected) {
+            log::warn!("event=material-without-key cmk={cmk}");
+        }
+        for cmk in expected.difference(&held) {
+            log::error!("event=key-without-material cmk={cmk}");
+        }
+    }
+}
+
+fn refuse_reserved(alias: &Alias) -> Result<()> {
+    Alias::parse_customer(alias.as_str()).map(|_| ())
+}

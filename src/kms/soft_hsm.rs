@@ -1,0 +1,366 @@
+//! A security module in software: material in files, wrapped under a root key.
+//!
+//! The root key is 32 random bytes in a file of its own, wherever the configuration says. Material
+//! lies in the module's directory, one file `<key id>.<version>.key` each:
+//!
+//! | field | offset | bytes | meaning |
+//! |---|---|---|---|
+//! | magic | 0 | 8 | `EVSCMK1\n`: what this is, and its version |
+//! | wrapped | 8 | 60 | the 32 bytes of material under AES-256-GCM: nonce, ciphertext, tag |
+//!
+//! Associated with the wrapping are a label, the key's id and the version, so that a file that was
+//! renamed or edited does not open. A file is replaced as a whole; a torn one does not open either.
+//!
+//! Destroying overwrites and unlinks the file. Not covered: copies of it that the medium, a
+//! snapshot or a backup keeps. Such a copy opens for who also has the root key, so the root key is
+//! to be kept apart from backups of the state directory.
+
+use super::hsm::CmkVersion;
+use super::hsm::Hsm;
+use crate::crypto::Dk;
+use crate::crypto::RecordKey;
+use crate::crypto::Secret;
+use crate::crypto::WrappingKey;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::id::KeyId;
+use crate::records::PrivateDir;
+use crate::records::PrivateFile;
+use crate::sync::Mutex;
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+const ROOT_BYTES: usize = 32;
+const MATERIAL_BYTES: usize = 32;
+const MAGIC: &[u8; 8] = b"EVSCMK1\n";
+const WRAPPED_BYTES: usize = 12 + MATERIAL_BYTES + 16;
+const FILE_BYTES: usize = MAGIC.len() + WRAPPED_BYTES;
+const LABEL: &[u8] = b"evsfs master key material v1";
+const SUFFIX: &str = ".key";
+
+/// The software module.
+pub struct SoftHsm {
+    root: Secret<ROOT_BYTES>,
+    wrapping: WrappingKey,
+    directory: PrivateDir,
+    /// Material that has been opened, in locked memory. Held while material is loaded, made or
+    /// destroyed too, so that none is put here after it was destroyed.
+    opened: Mutex<HashMap<CmkVersion, Arc<WrappingKey>>>,
+}
+
+impl SoftHsm {
+    /// Makes the module's directory and a root key in `root_key_file` (mode 0600), which may lie in
+    /// that directory or anywhere else.
+    ///
+    /// # Errors
+    /// `exists` when there is such a file already: another root key would make all that is under
+    /// the present one unreadable. `io`.
+    pub fn initialise(root_key_file: &Path, directory: &Path) -> Result<()> {
+        PrivateDir::open_or_create(directory)?;
+        let file = PrivateFile::create(root_key_file)?;
+        let root = Secret::<ROOT_BYTES>::random()?;
+        file.file()
+            .write_all(root.expose())
+            .and_then(|()| file.file().sync_all())
+            .map_err(|cause| Error::io(format!("writing {}", root_key_file.display()), cause))?;
+        PrivateFile::make_creation_durable(root_key_file)
+    }
+
+    /// Opens the module.
+    ///
+    /// # Errors
+    /// `not-found` when there is no root key; `integrity` when its file has another length than a
+    /// root key, is open to others, or is not the root key this directory was made with.
+    pub fn open(root_key_file: &Path, directory: &Path) -> Result<Self> {
+        SoftHsm::with_root(read_root(root_key_file)?, directory)
+    }
+
+    /// Opens the module with a root key that came from elsewhere than a file.
+    ///
+    /// # Errors
+    /// As for [`SoftHsm::open`].
+    pub fn with_root(root: Secret<ROOT_BYTES>, directory: &Path) -> Result<Self> {
+        let directory = PrivateDir::open(directory)?;
+        directory.remove_leftovers()?;
+        let wrapping = WrappingKey::derive(&root)?;
+        let module = SoftHsm { root, wrapping, directory, opened: Mutex::new(HashMap::new()) };
+        // A wrong root key is told from the first key it cannot open, not when a disk is needed.
+        if let Some(cmk) = module.list()?.first() {
+            module.material(*cmk)?;
+        }
+        Ok(module)
+    }
+
+    /// The opened material of `cmk`.
+    fn material(&self, cmk: CmkVersion) -> Result<Arc<WrappingKey>> {
+        let mut opened = self.opened.lock();
+        if let Some(material) = opened.get(&cmk) {
+            return Ok(Arc::clone(material));
+        }
+        let material = Arc::new(self.load(cmk)?);
+        opened.insert(cmk, Arc::clone(&material));
+        Ok(material)
+    }
+
+    fn load(&self, cmk: CmkVersion) -> Result<WrappingKey> {
+        let name = file_name(cmk);
+        let Some(bytes) = self.directory.read(&name, FILE_BYTES)? else {
+            return Err(Error::new(
+                ErrorKind::KeyGone,
+                format!("the HSM holds no material of key {cmk}"),
+            )
+            .code(Code::KMS_0207)
+            .remedy("none for data under a deleted key; else restore the HSM's directory"));
+        };
+        let refuse = |cause: Option<Error>| {
+            let place = self.directory.place().join(&name);
+            let error = Error::new(
+                ErrorKind::Integrity,
+                format!(
+                    "{} does not open: the root key is not the one it was made with, or the file \
+                     was edited",
+                    place.display()
+                ),
+            )
+            .remedy("restore the root key, or the file, from a backup");
+            match cause {
+                Some(cause) => error.caused_by(cause),
+                None => error,
+            }
+        };
+        let wrapped = bytes.strip_prefix(MAGIC).ok_or_else(|| refuse(None))?;
+        let secret = Secret::<MATERIAL_BYTES>::fill(|material| {
+            self.wrapping.unwrap_into(&associated_with(cmk), wrapped, material)
+        })
+        .map_err(|cause| match cause.kind() {
+            ErrorKind::WrongContext => refuse(Some(cause)),
+            _ => cause,
+        })?;
+        WrappingKey::from_secret(&secret)
+    }
+}
+
+impl Hsm for SoftHsm {
+    fn record_key(&self) -> Result<RecordKey> {
+        RecordKey::derive(&self.root)
+    }
+
+    fn generate(&self, cmk: CmkVersion) -> Result<()> {
+        let _alone = self.opened.lock();
+        let name = file_name(cmk);
+        if self.directory.open_file(&name)?.is_some() {
+            return Err(Error::new(
+                ErrorKind::Exists,
+                format!("the HSM holds material of key {cmk} already"),
+            ));
+        }
+        let material = Secret::<MATERIAL_BYTES>::random()?;
+        let wrapped = self.wrapping.wrap(&associated_with(cmk), material.expose())?;
+        self.directory.replace(&name, &[&MAGIC[..], &wrapped].concat())
+    }
+
+    fn generate_dk_wrapped(&self, cmk: CmkVersion, associated: &[u8]) -> Result<Vec<u8>> {
+        self.wrap_dk(cmk, associated, &Dk::generate()?)
+    }
+
+    fn wrap_dk(&self, cmk: CmkVersion, associated: &[u8], dk: &Dk) -> Result<Vec<u8>> {
+        self.material(cmk)?.wrap(associated, dk.expose())
+    }
+
+    fn unwrap_dk(&self, cmk: CmkVersion, associated: &[u8], wrapped: &[u8]) -> Result<Dk> {
+        let material = self.material(cmk)?;
+        Dk::from_secret(Secret::fill(|dk| material.unwrap_into(associated, wrapped, dk))?)
+    }
+
+    fn destroy(&self, cmk: CmkVersion) -> Result<()> {
+        let mut opened = self.opened.lock();
+        opened.remove(&cmk);
+        let name = file_name(cmk);
+        if let Some(file) = self.directory.open_file_for_overwriting(&name)? {
+            file.file()
+                .write_all(&[0; FILE_BYTES])
+                .and_then(|()| file.file().sync_all())
+                .map_err(|cause| Error::io(format!("overwriting the material of {cmk}"), cause))?;
+        }
+        self.directory.remove(&name).map(|_| ())
+    }
+
+    fn list(&self) -> Result<Vec<CmkVersion>> {
+        let mut held: Vec<CmkVersion> =
+            self.directory.names()?.iter().filter_map(|name| parse_file_name(name)).collect();
+        held.sort();
+        Ok(held)
+    }
+}
+
+fn read_root(path: &Path) -> Result<Secret<ROOT_BYTES>> {
+    let place = path.display();
+    let Some(file) = PrivateFile::open(path)? else {
+        return Err(Error::new(ErrorKind::NotFound, format!("there is no root key {place}"))
+            .remedy("evsfs init, for a new state directory; else restore the root key"));
+    };
+    let reading = |cause| Error::io(format!("reading root key {place}"), cause);
+    if file.file().metadata().map_err(reading)?.len() != ROOT_BYTES as u64 {
+        return Err(Error::new(
+            ErrorKind::Integrity,
+            format!("root key {place} is not {ROOT_BYTES} bytes long"),
+        )
+        .remedy("restore the root key from its backup"));
+    }
+    // Straight into locked memory, through no buffer.
+    Secret::fill(|bytes| file.file().read_exact(bytes).map_err(reading))
+}
+
+fn file_name(cmk: CmkVersion) -> String {
+    format!("{cmk}{SUFFIX}")
+}
+
+fn parse_file_name(name: &str) -> Option<CmkVersion> {
+    let (key, version) = name.strip_suffix(SUFFIX)?.split_once('.')?;
+    let cmk = CmkVersion { key: KeyId::parse(key).ok()?, version: version.parse().ok()? };
+    // Other spellings of the same id or number are no names of ours.
+    (file_name(cmk) == name).then_some(cmk)
+}
+
+fn associated_with(cmk: CmkVersion) -> Vec<u8> {
+    [LABEL, cmk.key.as_bytes(), &cmk.version.to_le_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    struct Place {
+        _scratch: tempfile::TempDir,
+        root: PathBuf,
+        directory: PathBuf,
+    }
+
+    impl Place {
+        fn initialised() -> Place {
+            let scratch = tempfile::tempdir().unwrap();
+            let directory = scratch.path().join("hsm");
+            let root = directory.join("root.key");
+            SoftHsm::initialise(&root, &directory).unwrap();
+            Place { _scratch: scratch, root, directory }
+        }
+
+        fn open(&self) -> Result<SoftHsm> {
+            SoftHsm::open(&self.root, &self.directory)
+        }
+
+        fn file(&self, cmk: CmkVersion) -> PathBuf {
+            self.directory.join(file_name(cmk))
+        }
+    }
+
+    fn cmk() -> CmkVersion {
+        CmkVersion { key: KeyId::random(), version: 1 }
+    }
+
+    #[test]
+    fn a_data_key_made_before_a_restart_opens_after_it() {
+        let place = Place::initialised();
+        let (module, cmk) = (place.open().unwrap(), cmk());
+        module.generate(cmk).unwrap();
+        let wrapped = module.generate_dk_wrapped(cmk, b"disk").unwrap();
+        let before = module.unwrap_dk(cmk, b"disk", &wrapped).unwrap();
+        let module = place.open().unwrap();
+        let after = module.unwrap_dk(cmk, b"disk", &wrapped).unwrap();
+        assert_eq!(before.expose(), after.expose());
+        assert_eq!(module.list().unwrap(), [cmk]);
+        let again = module.wrap_dk(cmk, b"other", &after).unwrap();
+        assert_eq!(module.unwrap_dk(cmk, b"other", &again).unwrap().expose(), before.expose());
+    }
+
+    #[test]
+    fn a_root_key_is_made_once_and_closed_to_others() {
+        let place = Place::initialised();
+        assert_eq!(fs::metadata(&place.root).unwrap().permissions().mode() & 0o777, 0o600);
+        let before = fs::read(&place.root).unwrap();
+        let error = SoftHsm::initialise(&place.root, &place.directory).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Exists);
+        assert_eq!(fs::read(&place.root).unwrap(), before);
+    }
+
+    #[test]
+    fn root_keys_that_are_loose_of_another_length_or_missing_are_refused() {
+        let place = Place::initialised();
+        fs::set_permissions(&place.root, fs::Permissions::from_mode(0o604)).unwrap();
+        assert_eq!(place.open().err().unwrap().kind(), ErrorKind::Integrity);
+        fs::set_permissions(&place.root, fs::Permissions::from_mode(0o600)).unwrap();
+        for len in [0, 31, 33] {
+            fs::write(&place.root, vec![7; len]).unwrap();
+            assert_eq!(place.open().err().unwrap().kind(), ErrorKind::Integrity, "{len}");
+        }
+        fs::remove_file(&place.root).unwrap();
+        assert_eq!(place.open().err().unwrap().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn another_root_key_is_noticed_when_the_module_is_opened() {
+        let place = Place::initialised();
+        place.open().unwrap().generate(cmk()).unwrap();
+        fs::write(&place.root, [7; 32]).unwrap();
+        let error = place.open().err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Integrity);
+        assert!(error.message().contains("root key"), "{error}");
+    }
+
+    /// RULES K7: what lies on the medium is wrapped, and opens only as what it was made as.
+    #[test]
+    fn material_that_was_edited_cut_or_renamed_does_not_open() {
+        let place = Place::initialised();
+        let (one, other) = (cmk(), cmk());
+        place.open().unwrap().generate(one).unwrap();
+        let bytes = fs::read(place.file(one)).unwrap();
+        assert_eq!(bytes.len(), FILE_BYTES);
+        for at in 0..bytes.len() {
+            let mut edited = bytes.clone();
+            edited[at] ^= 1;
+            fs::write(place.file(one), &edited).unwrap();
+            assert_eq!(place.open().err().unwrap().kind(), ErrorKind::Integrity, "byte {at}");
+        }
+        fs::write(place.file(one), &bytes[1..]).unwrap();
+        assert_eq!(place.open().err().unwrap().kind(), ErrorKind::Integrity);
+        fs::write(place.file(one), &bytes).unwrap();
+        fs::rename(place.file(one), place.file(other)).unwrap();
+        assert_eq!(place.open().err().unwrap().kind(), ErrorKind::Integrity);
+    }
+
+    /// RULES K9.
+    #[test]
+    fn destroyed_material_is_gone_from_memory_and_from_the_directory() {
+        let place = Place::initialised();
+        let (module, cmk) = (place.open().unwrap(), cmk());
+        module.generate(cmk).unwrap();
+        assert_eq!(module.generate(cmk).unwrap_err().kind(), ErrorKind::Exists);
+        let wrapped = module.generate_dk_wrapped(cmk, b"disk").unwrap();
+        // A second name of the file shows what became of its bytes.
+        let witness = place.directory.join("witness");
+        fs::hard_link(place.file(cmk), &witness).unwrap();
+        module.destroy(cmk).unwrap();
+        module.destroy(cmk).unwrap();
+        let error = module.unwrap_dk(cmk, b"disk", &wrapped).err().unwrap();
+        assert_eq!(error.documented_code(), Some(Code::KMS_0207));
+        assert!(module.list().unwrap().is_empty());
+        assert_eq!(fs::read(witness).unwrap(), [0; FILE_BYTES]);
+    }
+
+    #[test]
+    fn files_that_are_not_material_are_not_listed() {
+        let place = Place::initialised();
+        let id = KeyId::random();
+        for name in [format!("{id}.01.key"), format!("{id}.key"), format!("{id}.1.toml")] {
+            fs::write(place.directory.join(name), b"x").unwrap();
+        }
+        assert!(place.open().unwrap().list().unwrap().is_empty());
+    }
+}
