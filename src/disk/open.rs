@@ -86,14 +86,15 @@ impl Disk {
         self.tally.snapshot()
     }
 
-    /// Grows the disk, also while I/O goes on (RULES D11). The new part reads as zeros, and the
-    /// payload's growth is durable when this returns, so that a record may name the new size.
+    /// Makes room in the payload for a disk of `new_size`, durably, also while I/O goes on. Nobody
+    /// sees the new size until [`publish_size`](Self::publish_size); in between a record can be
+    /// saved that names it (RULES D11).
     ///
     /// # Errors
     /// `invalid` with EVS.1015 when the size is not larger, with EVS.1010 when it is no multiple of
-    /// the sector size; `protected` when opened read only; `no-space`, `io` of the backing, and
-    /// then the size is as before; `detached`.
-    pub fn extend(&self, new_size: ByteLen) -> Result<()> {
+    /// the sector size; `protected` when opened read only; `no-space`, `io` of the backing;
+    /// `detached`.
+    pub fn grow_payload(&self, new_size: ByteLen) -> Result<()> {
         self.must_be_writable()?;
         let _growing = self.growth.lock();
         let old_size = self.size();
@@ -103,10 +104,24 @@ impl Disk {
         }
         must_be_whole_sectors(new_size, self.sector)?;
         let live = self.regions.whole()?;
-        // The payload first: nobody may be let past the old end before there is room.
         live.payload.grow(old_size, new_size)?;
-        self.flusher.flush(|| live.payload.flush())?;
-        self.size.store(new_size.get(), Ordering::Release);
+        self.flusher.flush(|| live.payload.flush())
+    }
+
+    /// Lets reads and writes reach up to `new_size`, for which
+    /// [`grow_payload`](Self::grow_payload) has made room. A size never shrinks.
+    pub fn publish_size(&self, new_size: ByteLen) {
+        self.size.fetch_max(new_size.get(), Ordering::AcqRel);
+    }
+
+    /// Grows the disk at once: [`grow_payload`](Self::grow_payload) and then
+    /// [`publish_size`](Self::publish_size).
+    ///
+    /// # Errors
+    /// As [`grow_payload`](Self::grow_payload); the size is then as before.
+    pub fn extend(&self, new_size: ByteLen) -> Result<()> {
+        self.grow_payload(new_size)?;
+        self.publish_size(new_size);
         Ok(())
     }
 
