@@ -1,1 +1,46 @@
-//! Commands and the life of a disk.
+//! The control plane: commands in, decisions and state changes, replies out.
+//!
+//! It decides, gets the data key from the KMS, opens the disk and is out of the way: reads and
+//! writes never pass through here, so no lock of this module is ever on the data path.
+//!
+//! # Lock order
+//!
+//! catalogue, then one disk's state, then (inside `disk`) region guards. The catalogue lock is
+//! held for look-ups only. No lock is held across calls to the KMS, the backing or the kernel: a
+//! verb moves the disk's status (`attaching`, `detaching`, ...), works without the lock, and moves
+//! it on; a second verb meanwhile is refused by the status table.
+
+mod attach;
+mod attached;
+mod attachment;
+mod catalogue;
+mod command;
+mod create;
+mod delete;
+mod describe;
+mod detach;
+mod execute;
+mod extend;
+mod fields;
+mod kernel_cache;
+mod keys;
+mod payload;
+mod record;
+mod reply;
+mod request;
+mod startup;
+mod status;
+mod stop;
+
+pub use crate::kms::KeyView;
+pub use attachment::{Attachment, AttachmentId, OpenDisk};
+pub use catalogue::DiskEntry;
+pub use command::{Command, DetachMode, NewDisk, NewKeyRequest, Settings, StopMode};
+pub use execute::{Parts, Service};
+pub use fields::{FieldValue, Fields};
+pub use kernel_cache::{KernelCache, NoKernelCache};
+pub use payload::Payloads;
+pub use record::{DiskRecord, Stage};
+pub use reply::{AgencyInfo, DiskInfo, KeyInfo, Reply, StatusInfo};
+pub use status::{DiskEvent, DiskStatus, Resting};
+pub use stop::StopSwitch;

@@ -1,0 +1,68 @@
+//! Attaching a disk (RULES D5).
+
+use super::attachment::Attachment;
+use super::catalogue::DiskEntry;
+use super::execute::Service;
+use super::record::DiskRecord;
+use super::status::DiskEvent;
+use crate::auth::Permit;
+use crate::crypto::{Kernel, SectorCipher};
+use crate::disk::{Access, Disk};
+use crate::error::{Code, Error, Result};
+use std::sync::Arc;
+
+impl Service {
+    /// Opens the data key, the payload and the disk; publishes the disk's file.
+    pub(super) fn attach(&self, permit: Permit, entry: &DiskEntry, access: Access) -> Result<()> {
+        let record = entry.begin(DiskEvent::Attach)?.record.clone();
+        let opened = self.open_disk(&permit, &record, access).and_then(|disk| {
+            let mut attached = record.clone();
+            attached.set_attached(Some(access));
+            attached.error = None;
+            // Saved before anybody can use the disk, so that a restart finds it attached (D9).
+            self.save(&attached)?;
+            Ok((disk, attached))
+        });
+        let (disk, record) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                entry.end(DiskEvent::Failed);
+                return Err(error);
+            }
+        };
+        let attachment = Arc::new(Attachment::new(
+            self.attached.new_id(),
+            entry.id(),
+            entry.name().clone(),
+            entry.owner(),
+            access,
+            disk,
+        ));
+        let mut state = entry.state();
+        state.record = record;
+        state.attachment = Some(attachment.clone());
+        drop(state);
+        self.attached.add(attachment);
+        entry.end(DiskEvent::Done);
+        log::info!("disk={} name={} attached access={access:?}", entry.id(), entry.name());
+        Ok(())
+    }
+
+    fn open_disk(&self, permit: &Permit, record: &DiskRecord, access: Access) -> Result<Disk> {
+        let cipher = self.open_cipher(permit, record)?;
+        let payload = self.payloads.open(record, access)?;
+        Disk::open(payload, cipher, record.size(), access)
+    }
+
+    fn open_cipher(&self, permit: &Permit, record: &DiskRecord) -> Result<SectorCipher> {
+        let Some(wrapped) = &record.dk else {
+            return Ok(SectorCipher::null(record.sector_size()));
+        };
+        self.require_agency(permit.caller())?;
+        let dk = self.kms.open_dk(wrapped, record.id, record.sector_size()).map_err(|cause| {
+            let message = format!("disk {:?} cannot be attached", record.name.as_str());
+            Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
+        })?;
+        SectorCipher::xts_aes_256(dk, record.sector_size(), Kernel::Batched)
+    }
+}

@@ -1,0 +1,201 @@
+//! An attached disk: the open [`Disk`] and who holds it open.
+
+use crate::disk::{Access, Disk, FlushCursor};
+use crate::error::{Code, Error, ErrorKind, Result};
+use crate::id::{DiskId, Name, Uid};
+use crate::sync::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The number of an attachment, never used again while the daemon lives: the file of a disk that
+/// was detached and attached again is another file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttachmentId(u64);
+
+impl AttachmentId {
+    /// The attachment with this number.
+    pub const fn new(number: u64) -> Self {
+        AttachmentId(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A disk from attach to detach.
+pub struct Attachment {
+    id: AttachmentId,
+    disk_id: DiskId,
+    name: Name,
+    owner: Uid,
+    access: Access,
+    disk: Disk,
+    // Protects the number of changes seen and when they were.
+    modified: Mutex<(u64, SystemTime)>,
+    // Protects the count of open files and whether new ones are taken.
+    opens: Mutex<Opens>,
+    released: Condvar,
+}
+
+#[derive(Default)]
+struct Opens {
+    count: usize,
+    is_closing: bool,
+}
+
+impl Attachment {
+    pub(super) fn new(
+        id: AttachmentId,
+        disk_id: DiskId,
+        name: Name,
+        owner: Uid,
+        access: Access,
+        disk: Disk,
+    ) -> Self {
+        let modified = Mutex::new((0, SystemTime::now()));
+        let opens = Mutex::new(Opens::default());
+        let released = Condvar::new();
+        Attachment { id, disk_id, name, owner, access, disk, modified, opens, released }
+    }
+
+    /// This attachment's number.
+    pub fn id(&self) -> AttachmentId {
+        self.id
+    }
+
+    /// Which disk it is.
+    pub fn disk_id(&self) -> DiskId {
+        self.disk_id
+    }
+
+    /// The name of its file.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Whose file it is.
+    pub fn owner(&self) -> Uid {
+        self.owner
+    }
+
+    /// Whether it can be written to.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Whether it can only be read.
+    pub fn is_read_only(&self) -> bool {
+        self.access == Access::ReadOnly
+    }
+
+    /// When its content was last seen to have changed. A write does not read the clock; the time
+    /// is taken when somebody asks and writes have been made since the last question.
+    pub fn modified(&self) -> SystemTime {
+        let counters = self.disk.counters();
+        let changes = counters.writes + counters.discards;
+        let mut seen = self.modified.lock();
+        if seen.0 != changes {
+            *seen = (changes, SystemTime::now());
+        }
+        seen.1
+    }
+
+    /// The data path.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// How many files are open on it.
+    pub fn open_count(&self) -> usize {
+        self.opens.lock().count
+    }
+
+    /// Opens the disk's file once more.
+    ///
+    /// # Errors
+    /// `detached` once a detach has begun.
+    pub fn open(self: &Arc<Self>) -> Result<OpenDisk> {
+        let mut opens = self.opens.lock();
+        if opens.is_closing {
+            let message = format!("disk {:?} is being detached", self.name.as_str());
+            return Err(Error::new(ErrorKind::Detached, message));
+        }
+        opens.count += 1;
+        Ok(OpenDisk { cursor: self.disk.flush_cursor(), attachment: self.clone() })
+    }
+
+    /// Takes no new opens from now on, if nobody has the file open at the end of `patience`: the
+    /// kernel tells of the last close a moment after close(2) has returned.
+    ///
+    /// # Errors
+    /// `in-use` with EVS.1046 when somebody has it open.
+    pub(super) fn close_when_idle(&self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let mut opens = self.opens.lock();
+        while opens.count > 0 {
+            if self.released.wait_until(&mut opens, deadline).timed_out() {
+                break;
+            }
+        }
+        if opens.count > 0 {
+            let name = self.name.as_str();
+            let message = format!("disk {name:?} is open {} time(s)", opens.count);
+            return Err(Error::new(ErrorKind::InUse, message).code(Code::EVS_1046).remedy(
+                format!(
+                    "close what uses it (lsof, losetup -j), or: evsfs disk detach {name} --force"
+                ),
+            ));
+        }
+        opens.is_closing = true;
+        Ok(())
+    }
+
+    /// Takes no new opens from now on, whoever has it open.
+    pub(super) fn close_now(&self) {
+        self.opens.lock().is_closing = true;
+    }
+
+    /// Takes opens again after a detach that failed.
+    pub(super) fn reopen(&self) {
+        self.opens.lock().is_closing = false;
+    }
+}
+
+/// One open file on an attached disk. Dropping it closes the file.
+pub struct OpenDisk {
+    attachment: Arc<Attachment>,
+    // Which failed flushes this file has been told of (RULES S2).
+    cursor: FlushCursor,
+}
+
+impl OpenDisk {
+    /// The attachment.
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        &self.attachment
+    }
+
+    /// The data path.
+    pub fn disk(&self) -> &Disk {
+        &self.attachment.disk
+    }
+
+    /// Makes all acknowledged writes durable (RULES S1).
+    ///
+    /// # Errors
+    /// `io` when the backing failed now, or failed before and this file was not told.
+    pub fn flush(&self) -> Result<()> {
+        self.attachment.disk.flush_for(&self.cursor)
+    }
+}
+
+impl Drop for OpenDisk {
+    fn drop(&mut self) {
+        let mut opens = self.attachment.opens.lock();
+        opens.count -= 1;
+        if opens.count == 0 {
+            self.attachment.released.notify_all();
+        }
+    }
+}

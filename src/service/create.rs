@@ -1,0 +1,143 @@
+//! Making a disk (RULES D2 to D4, D11 to D13).
+
+use super::catalogue::DiskEntry;
+use super::command::NewDisk;
+use super::execute::Service;
+use super::payload::Existing;
+use super::record::{DiskRecord, Stage};
+use super::reply::DiskInfo;
+use super::status::{DiskEvent, DiskStatus};
+use crate::auth::{Action, Permit};
+use crate::crypto::WrappedDk;
+use crate::error::{Code, Error, ErrorKind, Result};
+use crate::kms::KeyView;
+use crate::units::{ByteLen, SectorSize};
+use std::sync::Arc;
+
+/// The smallest disk (RULES D11).
+pub(super) const MIN_SIZE: ByteLen = ByteLen::MIB;
+/// The largest disk (RULES D11).
+pub(super) const MAX_SIZE: ByteLen = ByteLen::new(64 * ByteLen::TIB.get());
+
+impl Service {
+    pub(super) fn create_disk(&self, permit: Permit, request: NewDisk) -> Result<DiskInfo> {
+        let caller = permit.caller();
+        let sector_size = request.sector_size.unwrap_or(self.settings.default_sector_size);
+        check_size(request.size, sector_size)?;
+        let encrypted = request.encrypted.unwrap_or(self.settings.encrypt_by_default);
+        if !encrypted && let Some(key) = &request.key {
+            let message =
+                format!("key {:?} was named for a disk that is not encrypted", key.as_str());
+            return Err(Error::new(ErrorKind::Invalid, message)
+                .remedy("say --encrypted, or leave out --key"));
+        }
+        if let Some(path) = &request.backing {
+            let _permit = self.permit(caller, Action::ChooseBacking)?;
+            self.payloads.check_choice(path)?;
+        }
+        let now = self.clock.now();
+        let mut record =
+            DiskRecord::new(request.name.clone(), request.size, sector_size, caller.uid(), now);
+        record.backing = request.backing.clone();
+        // The name is taken from here on; whatever fails below gives it back.
+        let entry = Arc::new(DiskEntry::new(record.clone(), DiskStatus::Creating));
+        self.catalogue.add(entry.clone())?;
+        let made = (|| {
+            if encrypted {
+                self.require_agency(caller)?;
+                record.seal_with(self.new_data_key(&request, &record)?);
+            }
+            self.make_payload(&mut record, request.overwrite)
+        })();
+        if let Err(error) = made {
+            self.unmake(&record);
+            self.catalogue.remove(&entry);
+            return Err(error);
+        }
+        log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
+        entry.state().record = record;
+        entry.end(DiskEvent::Created);
+        Ok(self.describe_disk(&entry))
+    }
+
+    /// A wrapped data key that nobody has seen in the clear (RULES D3).
+    fn new_data_key(&self, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
+        let key = self.choose_key(request)?;
+        self.kms.generate_dk(key.id, record.id, record.sector_size()).map_err(|cause| {
+            let message = format!("disk {:?} cannot be encrypted", record.name.as_str());
+            Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
+        })
+    }
+
+    /// The named key, else the project's default, else `evs/default`, made now (RULES D4).
+    fn choose_key(&self, request: &NewDisk) -> Result<KeyView> {
+        let alias = request.key.as_ref().unwrap_or(&self.settings.default_key);
+        if alias.is_default() { self.kms.ensure_default() } else { self.kms.show(alias) }
+    }
+
+    fn make_payload(&self, record: &mut DiskRecord, overwrite: bool) -> Result<()> {
+        // The record comes first: a restart then knows that what it finds was never finished.
+        self.save(record)?;
+        let existing = if overwrite { Existing::Overwrite } else { Existing::Keep };
+        self.payloads.create(record, existing)?;
+        record.stage = Stage::Ready;
+        self.save(record)
+    }
+
+    /// Removes what a disk that was never finished has left, as far as it can be removed now; a
+    /// restart removes the rest.
+    pub(super) fn unmake(&self, record: &DiskRecord) {
+        let removed = self
+            .payloads
+            .remove(record)
+            .and_then(|()| self.records.remove(&DiskRecord::path_of(record.id)?))
+            .and_then(|()| self.payloads.remove_directory(record.id));
+        if let Err(error) = removed {
+            log::warn!("disk={} left behind half-made: {error}", record.id);
+        }
+    }
+}
+
+/// Refuses sizes that no disk may have (RULES D11).
+pub(super) fn check_size(size: ByteLen, sector_size: SectorSize) -> Result<()> {
+    let refuse = |kind, why: String| {
+        Err(Error::new(kind, format!("size {size} {why}"))
+            .code(Code::EVS_1010)
+            .remedy("use a size from 1M to 64T, a multiple of the sector size"))
+    };
+    if size < MIN_SIZE {
+        return refuse(ErrorKind::OutOfRange, "is less than 1M".to_owned());
+    }
+    if size > MAX_SIZE {
+        return refuse(ErrorKind::OutOfRange, "is more than 64T".to_owned());
+    }
+    if !sector_size.is_aligned(size.get()) {
+        let sector = sector_size.bytes();
+        return refuse(ErrorKind::Invalid, format!("is not a multiple of {sector} bytes"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_outside_rule_d11_are_refused() {
+        for (bytes, fits) in [
+            (0, false),
+            (1, false),
+            (4095, false),
+            ((1 << 20) - 512, false),
+            (1 << 20, true),
+            ((1 << 20) + 512, false),
+            (64 << 40, true),
+            ((64 << 40) + 4096, false),
+            (i64::MAX as u64, false),
+        ] {
+            let size = ByteLen::new(bytes);
+            assert_eq!(check_size(size, SectorSize::S4096).is_ok(), fits, "{bytes}");
+        }
+        assert!(check_size(ByteLen::new((1 << 20) + 512), SectorSize::S512).is_ok());
+    }
+}

@@ -1,0 +1,109 @@
+//! Replies about what there is.
+
+use super::catalogue::DiskEntry;
+use super::execute::Service;
+use super::reply::{DiskInfo, KeyInfo, StatusInfo, shown_time};
+use crate::auth::{AGENCY_NAME, Action, Caller, Permit};
+use crate::disk::Access;
+use crate::error::Result;
+use crate::id::{KeyId, Name};
+use crate::kms::{KeyView, Origin};
+use std::collections::HashMap;
+
+impl Service {
+    pub(super) fn list_disks(&self, caller: Caller) -> Result<Vec<DiskInfo>> {
+        let _permit = self.permit(caller, Action::EnterControl)?;
+        Ok(self.visible_disks(caller).iter().map(|entry| self.describe_disk(entry)).collect())
+    }
+
+    /// A disk as replies and control files show it.
+    pub fn describe_disk(&self, entry: &DiskEntry) -> DiskInfo {
+        let state = entry.state();
+        let (record, attachment) = (state.record.clone(), state.attachment.clone());
+        let status = state.status;
+        drop(state);
+        let key = record.dk.as_ref().map(|dk| dk.key);
+        let view = key.map(|id| (id, self.kms.by_id(id).ok()));
+        DiskInfo {
+            id: record.id,
+            name: entry.name().clone(),
+            status: status.name(),
+            size: record.size().get(),
+            encrypted: record.is_encrypted(),
+            key: view.as_ref().map(|(id, view)| match view {
+                Some(view) => view.alias.to_string(),
+                None => id.to_string(),
+            }),
+            key_state: view.as_ref().map(|(_, view)| match view {
+                Some(view) => view.state.name(),
+                None => "gone",
+            }),
+            sector_size: record.sector_size().len().get(),
+            owner: record.owner,
+            created: record.created().to_owned(),
+            attached: attachment.is_some(),
+            read_only: attachment.is_some_and(|open| open.access() == Access::ReadOnly),
+            source: None,
+            server: None,
+            error: record.error,
+        }
+    }
+
+    /// All keys as replies show them, the default key first.
+    pub(super) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
+        let mut disks = self.disks_by_key(caller);
+        let describe = |view: &KeyView| key_info(view, disks.remove(&view.id).unwrap_or_default());
+        self.kms.list().iter().map(describe).collect()
+    }
+
+    /// A key as replies and control files show it.
+    pub fn describe_key(&self, caller: Caller, view: &KeyView) -> KeyInfo {
+        let disks = self.disks_by_key(caller).remove(&view.id).unwrap_or_default();
+        key_info(view, disks)
+    }
+
+    pub(super) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
+        let caller = permit.caller();
+        Ok(StatusInfo {
+            mountpoint: self.settings.mountpoint.display().to_string(),
+            state_dir: self.settings.state_dir.display().to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            started: shown_time(self.started),
+            agency: self.agency.is_present().then_some(AGENCY_NAME),
+            region: self.settings.region.clone(),
+            project: self.settings.project.clone(),
+            disks: self.list_disks(caller)?,
+            keys: self.describe_keys(caller),
+        })
+    }
+
+    fn disks_by_key(&self, caller: Caller) -> HashMap<KeyId, Vec<Name>> {
+        let mut names: HashMap<KeyId, Vec<Name>> = HashMap::new();
+        for entry in self.visible_disks(caller) {
+            let key = entry.state().record.dk.as_ref().map(|dk| dk.key);
+            if let Some(key) = key {
+                names.entry(key).or_default().push(entry.name().clone());
+            }
+        }
+        names
+    }
+}
+
+fn key_info(view: &KeyView, disks: Vec<Name>) -> KeyInfo {
+    KeyInfo {
+        id: view.id,
+        alias: view.alias.clone(),
+        state: view.state.name(),
+        origin: match view.origin {
+            Origin::Kms => "kms",
+            Origin::External => "external",
+        },
+        created: shown_time(view.created),
+        deletion_date: view.deletion_date.map(shown_time),
+        version: view.version,
+        rotation: "off".to_owned(),
+        description: view.description.to_string(),
+        disks,
+    }
+}

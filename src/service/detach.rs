@@ -1,0 +1,111 @@
+//! Detaching a disk (RULES D7 and D8).
+
+use super::attachment::Attachment;
+use super::catalogue::DiskEntry;
+use super::command::DetachMode;
+use super::execute::Service;
+use super::status::DiskEvent;
+use crate::auth::Permit;
+use crate::error::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a detach waits for the kernel to report a close that the user has already made.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Service {
+    /// Flushes, drops the kernel's plaintext, wipes the key, takes the file away.
+    pub(super) fn detach(
+        &self,
+        _permit: Permit,
+        entry: &DiskEntry,
+        mode: DetachMode,
+    ) -> Result<()> {
+        let attachment = entry.begin(DiskEvent::Detach)?.attachment.clone();
+        let attachment = attachment.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("disk {} is in use without a file", entry.id()))
+        })?;
+        match self.detach_owned(entry, &attachment, mode) {
+            Ok(()) => {
+                entry.end(DiskEvent::Done);
+                log::info!("disk={} name={} detached mode={mode:?}", entry.id(), entry.name());
+                Ok(())
+            }
+            Err(error) => {
+                attachment.reopen();
+                entry.end(DiskEvent::Failed);
+                Err(error)
+            }
+        }
+    }
+
+    fn detach_owned(
+        &self,
+        entry: &DiskEntry,
+        attachment: &Arc<Attachment>,
+        mode: DetachMode,
+    ) -> Result<()> {
+        match mode {
+            DetachMode::WhenIdle => {
+                attachment.close_when_idle(CLOSE_PATIENCE)?;
+                self.kernel.drop_pages(attachment.id())?;
+                attachment.disk().flush()?;
+                self.forget_attached(entry)?;
+            }
+            DetachMode::Forced => {
+                attachment.close_now();
+                // Best effort: a forced detach must end whatever the backing does.
+                if let Err(error) = self.kernel.drop_pages(attachment.id()) {
+                    log::warn!("disk={} dirty pages lost: {error}", entry.id());
+                }
+                if let Err(error) = attachment.disk().flush() {
+                    log::error!("disk={} flush failed: {error}", entry.id());
+                }
+                if let Err(error) = self.forget_attached(entry) {
+                    log::warn!(
+                        "disk={} will be attached again after a restart: {error}",
+                        entry.id()
+                    );
+                }
+            }
+        }
+        self.take_away(entry, attachment);
+        Ok(())
+    }
+
+    /// Wipes the key and removes the file; cannot fail.
+    fn take_away(&self, entry: &DiskEntry, attachment: &Arc<Attachment>) {
+        attachment.disk().revoke();
+        // Pages that were read between the first drop and the revocation.
+        if let Err(error) = self.kernel.drop_pages(attachment.id()) {
+            log::warn!("disk={} dirty pages lost: {error}", entry.id());
+        }
+        self.attached.remove(attachment);
+        self.kernel.forget(attachment.id(), attachment.name());
+        entry.state().attachment = None;
+    }
+
+    fn forget_attached(&self, entry: &DiskEntry) -> Result<()> {
+        let mut record = entry.state().record.clone();
+        record.set_attached(None);
+        self.save(&record)?;
+        entry.state().record = record;
+        Ok(())
+    }
+
+    /// Flushes and wipes every attached disk at the end of the daemon's life; they stay marked as
+    /// attached, so that the next start attaches them again (RULES D9).
+    pub fn close_all(&self) {
+        for attachment in self.attachments() {
+            attachment.close_now();
+            if let Err(error) = self.kernel.drop_pages(attachment.id()) {
+                log::warn!("disk={} dirty pages lost: {error}", attachment.disk_id());
+            }
+            if let Err(error) = attachment.disk().flush() {
+                log::error!("disk={} flush failed: {error}", attachment.disk_id());
+            }
+            attachment.disk().revoke();
+            self.attached.remove(&attachment);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Growing a disk (RULES D11).
+
+use super::catalogue::DiskEntry;
+use super::create::check_size;
+use super::execute::Service;
+use super::status::DiskEvent;
+use crate::auth::Permit;
+use crate::disk::Access;
+use crate::error::{Code, Error, ErrorKind, Result};
+use crate::units::ByteLen;
+
+impl Service {
+    /// Grows the payload, then the record, then what readers and writers see, in this order, so
+    /// that a crash leaves at worst a payload that is longer than its disk.
+    pub(super) fn extend(&self, _permit: Permit, entry: &DiskEntry, size: ByteLen) -> Result<()> {
+        let state = entry.begin(DiskEvent::Extend)?;
+        let (mut record, attachment) = (state.record.clone(), state.attachment.clone());
+        drop(state);
+        let grown = (|| {
+            check_size(size, record.sector_size())?;
+            if size <= record.size() {
+                let message =
+                    format!("disk {:?} is {} already", entry.name().as_str(), record.size());
+                return Err(Error::new(ErrorKind::Invalid, message)
+                    .code(Code::EVS_1015)
+                    .remedy("choose a larger size; disks only grow"));
+            }
+            match &attachment {
+                Some(open) if open.access() == Access::ReadOnly => {
+                    let message = format!("disk {:?} is attached read-only", entry.name().as_str());
+                    return Err(Error::new(ErrorKind::WrongStatus, message)
+                        .code(Code::EVS_1046)
+                        .remedy(format!("evsfs disk detach {}", entry.name())));
+                }
+                Some(open) => open.disk().grow_payload(size)?,
+                None => {
+                    let payload = self.payloads.open(&record, Access::ReadWrite)?;
+                    if payload.len() < size {
+                        payload.set_len(size)?;
+                    }
+                    payload.flush()?;
+                }
+            }
+            record.set_size(size);
+            self.save(&record)
+        })();
+        if let Err(error) = grown {
+            entry.end(DiskEvent::Failed);
+            return Err(error);
+        }
+        entry.state().record = record;
+        if let Some(open) = attachment {
+            open.disk().publish_size(size);
+            self.kernel.grew(open.id(), size);
+        }
+        entry.end(DiskEvent::Done);
+        log::info!("disk={} name={} extended size={size}", entry.id(), entry.name());
+        Ok(())
+    }
+}

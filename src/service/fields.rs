@@ -1,0 +1,109 @@
+//! The words of a request, whatever its syntax was.
+
+use crate::error::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+
+/// The value of one word.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValue {
+    /// Text, from either syntax.
+    Text(String),
+    /// A JSON boolean.
+    Flag(bool),
+    /// A JSON integer.
+    Number(i64),
+}
+
+/// The words of one request. Each is taken once; [`Fields::finish`] refuses what is left over.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Fields {
+    values: BTreeMap<String, FieldValue>,
+}
+
+impl Fields {
+    /// No words yet.
+    pub fn new() -> Self {
+        Fields::default()
+    }
+
+    /// Adds a word.
+    ///
+    /// # Errors
+    /// `invalid` when it was given before.
+    pub fn insert(&mut self, word: &str, value: FieldValue) -> Result<()> {
+        match self.values.insert(word.to_owned(), value) {
+            None => Ok(()),
+            Some(_) => Err(invalid(format!("{word:?} is given twice"))),
+        }
+    }
+
+    /// Adds a word that was written as text.
+    ///
+    /// # Errors
+    /// `invalid` when it was given before.
+    pub fn insert_text(&mut self, word: &str, value: &str) -> Result<()> {
+        self.insert(word, FieldValue::Text(value.to_owned()))
+    }
+
+    /// Takes a word's text, where a number reads as its digits.
+    ///
+    /// # Errors
+    /// `invalid` when it is a boolean.
+    pub fn take_text(&mut self, word: &str) -> Result<Option<String>> {
+        match self.values.remove(word) {
+            None => Ok(None),
+            Some(FieldValue::Text(text)) => Ok(Some(text)),
+            Some(FieldValue::Number(number)) => Ok(Some(number.to_string())),
+            Some(FieldValue::Flag(_)) => Err(invalid(format!("{word:?} must be text"))),
+        }
+    }
+
+    /// Takes a word that must be there.
+    ///
+    /// # Errors
+    /// `invalid` when it is missing or a boolean.
+    pub fn need_text(&mut self, word: &str) -> Result<String> {
+        self.take_text(word)?.ok_or_else(|| invalid(format!("{word:?} is missing")))
+    }
+
+    /// Takes a yes or no: a JSON boolean, or `yes`, `no`, `true`, `false`, `on`, `off`.
+    ///
+    /// # Errors
+    /// `invalid` for anything else.
+    pub fn take_flag(&mut self, word: &str) -> Result<Option<bool>> {
+        match self.values.remove(word) {
+            None => Ok(None),
+            Some(FieldValue::Flag(flag)) => Ok(Some(flag)),
+            Some(FieldValue::Text(text)) => match text.as_str() {
+                "yes" | "true" | "on" => Ok(Some(true)),
+                "no" | "false" | "off" => Ok(Some(false)),
+                _ => Err(invalid(format!("{word:?} must be yes or no, not {text:?}"))),
+            },
+            Some(FieldValue::Number(_)) => Err(invalid(format!("{word:?} must be yes or no"))),
+        }
+    }
+
+    /// Takes an integer that must be there.
+    ///
+    /// # Errors
+    /// `invalid` when it is missing or not an integer.
+    pub fn need_integer(&mut self, word: &str) -> Result<i64> {
+        let text = self.need_text(word)?;
+        text.parse().map_err(|_| invalid(format!("{word:?} must be a whole number, not {text:?}")))
+    }
+
+    /// Refuses words that nobody took.
+    ///
+    /// # Errors
+    /// `invalid`, naming the first of them.
+    pub fn finish(self) -> Result<()> {
+        match self.values.into_keys().next() {
+            None => Ok(()),
+            Some(word) => Err(invalid(format!("{word:?} is not a word this command knows"))),
+        }
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, message).remedy("read the file `help` in the control directory")
+}

@@ -1,0 +1,61 @@
+//! Commands on keys: permission, then the KMS.
+
+use super::command::Command;
+use super::execute::Service;
+use super::reply::Reply;
+use crate::auth::{Action, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Alias;
+use crate::kms::{KeyView, NewKey};
+
+impl Service {
+    pub(super) fn execute_on_keys(&self, caller: Caller, command: Command) -> Result<Reply> {
+        if matches!(command, Command::KeyList | Command::KeyShow(_)) {
+            let _permit = self.permit(caller, Action::SeeKeys)?;
+            return Ok(match command {
+                Command::KeyShow(alias) => {
+                    Reply::Key(self.describe_key(caller, &self.kms.show(&alias)?))
+                }
+                _ => Reply::Keys(self.describe_keys(caller)),
+            });
+        }
+        let _permit = self.permit(caller, Action::ManageKeys)?;
+        let (verb, view) = match command {
+            Command::KeyCreate(request) => {
+                let new = NewKey {
+                    alias: request.alias,
+                    origin: request.origin,
+                    description: request.description,
+                };
+                ("created", self.kms.create(new)?)
+            }
+            Command::KeyEnable(alias) => ("enabled", self.kms.enable(&alias)?),
+            Command::KeyDisable(alias) => ("disabled", self.kms.disable(&alias)?),
+            Command::KeyScheduleDeletion(alias, days) => {
+                ("scheduled-for-deletion", self.kms.schedule_deletion(&alias, days)?)
+            }
+            Command::KeyCancelDeletion(alias) => ("kept", self.kms.cancel_deletion(&alias)?),
+            Command::KeySetAlias(alias, new) => ("renamed", self.kms.set_alias(&alias, new)?),
+            Command::KeyDescribe(alias, text) => ("described", self.kms.describe(&alias, text)?),
+            other => {
+                let message = format!("{other:?} is not a command on keys");
+                return Err(Error::new(ErrorKind::Internal, message));
+            }
+        };
+        log::info!("key={} alias={} {verb} uid={}", view.id, view.alias, caller.uid());
+        Ok(Reply::Key(self.describe_key(caller, &view)))
+    }
+
+    /// All keys, the default key first, if the caller may see keys.
+    pub fn visible_keys(&self, caller: Caller) -> Vec<KeyView> {
+        if self.authority.allows(caller, Action::SeeKeys) { self.kms.list() } else { Vec::new() }
+    }
+
+    /// The key with this alias, if the caller may see keys.
+    pub fn visible_key(&self, caller: Caller, alias: &Alias) -> Option<KeyView> {
+        if !self.authority.allows(caller, Action::SeeKeys) {
+            return None;
+        }
+        self.kms.show(alias).ok()
+    }
+}

@@ -1,0 +1,193 @@
+//! Where payloads lie, and how they are made, opened and removed.
+
+use super::record::DiskRecord;
+use crate::backing::{Backing, BlockDeviceBacking, FileBacking};
+use crate::disk::Access;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::DiskId;
+use crate::units::{ByteLen, ByteOffset};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes looked at, at each end of a block device, for data that must not be overwritten unasked.
+const PROBE: ByteLen = ByteLen::MIB;
+
+/// Finds payloads: beside their records, or where RULES A6 lets an administrator put them.
+pub struct Payloads {
+    state_dir: PathBuf,
+    backing_dirs: Vec<PathBuf>,
+}
+
+/// Whether data found at a chosen backing may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse.
+    Keep,
+    /// The caller has said so.
+    Overwrite,
+}
+
+impl Payloads {
+    /// Payloads of this state directory.
+    pub fn new(state_dir: PathBuf, backing_dirs: Vec<PathBuf>) -> Self {
+        Payloads { state_dir, backing_dirs }
+    }
+
+    /// The directory of a disk's record and payload.
+    pub fn directory_of(&self, id: DiskId) -> PathBuf {
+        self.state_dir.join("disks").join(id.to_string())
+    }
+
+    /// Refuses a backing that no administrator has named in the configuration.
+    ///
+    /// # Errors
+    /// `invalid` for a relative path or one with `..`; `denied` for one outside `backing_dirs`.
+    pub fn check_choice(&self, path: &Path) -> Result<()> {
+        let shown = path.display();
+        let has_dots = path.components().any(|part| part == std::path::Component::ParentDir);
+        if !path.is_absolute() || has_dots {
+            let message = format!("backing {shown} is not an absolute path without `..`");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let is_named = self.backing_dirs.iter().any(|dir| {
+            path == dir.as_path() && is_block_device(path)
+                || path.starts_with(dir) && path != dir.as_path()
+        });
+        if is_named {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Denied, format!("backing {shown} does not lie in backing_dirs"))
+            .remedy("add its directory, or the block device, to backing_dirs in mount.toml"))
+    }
+
+    /// Makes the payload of a new disk: sparse, reading as zeros.
+    ///
+    /// # Errors
+    /// `exists` when data lies at a chosen backing; `no-space`, `in-use`, `io`.
+    pub fn create(&self, record: &DiskRecord, existing: Existing) -> Result<()> {
+        let Some(path) = &record.backing else {
+            let path = self.directory_of(record.id).join("payload");
+            return FileBacking::create(&path, record.size()).map(drop);
+        };
+        if is_block_device(path) {
+            let device = BlockDeviceBacking::open(path, Access::ReadWrite)?;
+            return prepare_device(&device, record.size(), path, existing);
+        }
+        match (std::fs::symlink_metadata(path), existing) {
+            (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => {
+                FileBacking::create(path, record.size()).map(drop)
+            }
+            (Err(error), _) => Err(Error::io(format!("looking at {}", path.display()), error)),
+            (Ok(_), Existing::Keep) => Err(already_there(path)),
+            (Ok(_), Existing::Overwrite) => {
+                let file = FileBacking::open(path, Access::ReadWrite)?;
+                file.discard(ByteOffset::ZERO, file.len())?;
+                if file.len() < record.size() {
+                    file.set_len(record.size())?;
+                }
+                file.flush()
+            }
+        }
+    }
+
+    /// Opens a disk's payload, alone.
+    ///
+    /// # Errors
+    /// `in-use` when another attachment or daemon has it; `not-found`, `io`.
+    pub fn open(&self, record: &DiskRecord, access: Access) -> Result<Box<dyn Backing>> {
+        match &record.backing {
+            None => {
+                let path = self.directory_of(record.id).join("payload");
+                Ok(Box::new(FileBacking::open(&path, access)?))
+            }
+            Some(path) if is_block_device(path) => {
+                Ok(Box::new(BlockDeviceBacking::open(path, access)?))
+            }
+            Some(path) => Ok(Box::new(FileBacking::open(path, access)?)),
+        }
+    }
+
+    /// Removes a disk's own payload. A payload at a chosen backing stays where it is: without the
+    /// data key, which goes with the record, it is noise.
+    ///
+    /// # Errors
+    /// `io`; a payload that is gone already is no error.
+    pub fn remove(&self, record: &DiskRecord) -> Result<()> {
+        if record.backing.is_some() {
+            return Ok(());
+        }
+        let path = self.directory_of(record.id).join("payload");
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(format!("removing {}", path.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a disk's directory once record and payload have gone.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn remove_directory(&self, id: DiskId) -> Result<()> {
+        let path = self.directory_of(id);
+        match std::fs::remove_dir(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(format!("removing {}", path.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Total and free bytes of the file system that holds the state directory.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn space(&self) -> Result<(ByteLen, ByteLen)> {
+        let stat = rustix::fs::statvfs(&self.state_dir)
+            .map_err(|cause| Error::io("asking for the free space", cause.into()))?;
+        let bytes = |blocks: u64| ByteLen::new(blocks.saturating_mul(stat.f_frsize));
+        Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))
+    }
+}
+
+fn prepare_device(
+    device: &BlockDeviceBacking,
+    size: ByteLen,
+    path: &Path,
+    existing: Existing,
+) -> Result<()> {
+    if device.len() < size {
+        let message = format!("{} is only {} long", path.display(), device.len());
+        return Err(Error::new(ErrorKind::NoSpace, message).remedy("choose a smaller --size"));
+    }
+    if existing == Existing::Keep && has_data(device)? {
+        return Err(already_there(path));
+    }
+    // Never-written sectors must read as zeros (RULES D10), whatever the device held.
+    device.discard(ByteOffset::ZERO, size)?;
+    device.flush()
+}
+
+fn has_data(device: &dyn Backing) -> Result<bool> {
+    let len = device.len();
+    let probe = len.min(PROBE);
+    let mut bytes = vec![0; probe.to_usize()?];
+    let tail = ByteOffset::new(len.get() - probe.get());
+    for start in [ByteOffset::ZERO, tail] {
+        device.read_at(start, &mut bytes)?;
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn already_there(path: &Path) -> Error {
+    Error::new(ErrorKind::Exists, format!("there is data at {}", path.display()))
+        .remedy("choose another path, or say --overwrite to lose what is there")
+}
+
+fn is_block_device(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_block_device())
+}

@@ -1,0 +1,188 @@
+//! Words to commands: the one place where a request becomes a [`Command`].
+
+use super::command::{Command, DetachMode, NewDisk, NewKeyRequest, StopMode};
+use super::fields::Fields;
+use crate::disk::Access;
+use crate::error::{Code, Error, ErrorKind, Result};
+use crate::id::{Alias, Description, Name};
+use crate::kms::{DELETION_DAYS, Origin};
+use crate::units::{ByteLen, SectorSize};
+use std::path::PathBuf;
+
+impl Command {
+    /// The command that `op` (`noun.verb`) and its words ask for.
+    ///
+    /// # Errors
+    /// `invalid` or `out-of-range`, naming the word that is unknown, missing or malformed.
+    pub fn from_request(op: &str, mut fields: Fields) -> Result<Command> {
+        let words = &mut fields;
+        let command = match op {
+            "disk.create" => Command::DiskCreate(new_disk(words)?),
+            "disk.list" => Command::DiskList,
+            "disk.show" => Command::DiskShow(name(words)?),
+            "disk.attach" => Command::DiskAttach(name(words)?, access(words)?),
+            "disk.detach" => Command::DiskDetach(name(words)?, detach_mode(words)?),
+            "disk.extend" => Command::DiskExtend(name(words)?, size(words)?),
+            "disk.delete" => Command::DiskDelete(name(words)?),
+            "key.create" => Command::KeyCreate(new_key(words)?),
+            "key.list" => Command::KeyList,
+            "key.show" => Command::KeyShow(alias(words, "alias")?),
+            "key.enable" => Command::KeyEnable(alias(words, "alias")?),
+            "key.disable" => Command::KeyDisable(alias(words, "alias")?),
+            "key.schedule-deletion" => {
+                Command::KeyScheduleDeletion(alias(words, "alias")?, days(words)?)
+            }
+            "key.cancel-deletion" => Command::KeyCancelDeletion(alias(words, "alias")?),
+            "key.set-alias" => {
+                let new = words.need_text("new_alias")?;
+                Command::KeySetAlias(alias(words, "alias")?, Alias::parse_customer(&new)?)
+            }
+            "key.describe" => {
+                let text = words.need_text("description")?;
+                Command::KeyDescribe(alias(words, "alias")?, Description::parse(&text)?)
+            }
+            "agency.create" => Command::AgencyCreate,
+            "agency.show" => Command::AgencyShow,
+            "agency.delete" => Command::AgencyDelete,
+            "mount.status" => Command::MountStatus,
+            "mount.stop" => Command::MountStop(stop_mode(words)?),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!("there is no operation {op:?}"),
+                )
+                .remedy("read the file `help` in the control directory"));
+            }
+        };
+        fields.finish()?;
+        Ok(command)
+    }
+}
+
+fn new_disk(words: &mut Fields) -> Result<NewDisk> {
+    if let Some(source) = words.take_text("from")? {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("a disk cannot be made from {source:?}: backups and images are not built yet"),
+        )
+        .remedy("leave out `from`"));
+    }
+    let sector_size = match words.take_text("sector_size")? {
+        None => None,
+        Some(text) => {
+            let bytes = text.parse().map_err(|_| {
+                Error::new(ErrorKind::Invalid, format!("sector size {text:?} is not a number"))
+            })?;
+            Some(SectorSize::from_bytes(bytes)?)
+        }
+    };
+    Ok(NewDisk {
+        name: name(words)?,
+        size: size(words)?,
+        encrypted: words.take_flag("encrypted")?,
+        key: words.take_text("key")?.map(|text| Alias::parse(&text)).transpose()?,
+        sector_size,
+        backing: words.take_text("backing")?.map(PathBuf::from),
+        overwrite: words.take_flag("overwrite")?.unwrap_or(false),
+    })
+}
+
+fn new_key(words: &mut Fields) -> Result<NewKeyRequest> {
+    let origin = match words.take_text("origin")?.as_deref() {
+        None | Some("kms") => Origin::Kms,
+        Some("external") => Origin::External,
+        Some(other) => {
+            let message = format!("key origin {other:?} is neither kms nor external");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+    };
+    Ok(NewKeyRequest {
+        alias: Alias::parse_customer(&words.need_text("alias")?)?,
+        origin,
+        description: Description::parse(&words.take_text("description")?.unwrap_or_default())?,
+    })
+}
+
+fn name(words: &mut Fields) -> Result<Name> {
+    Name::parse(&words.need_text("name")?)
+}
+
+fn alias(words: &mut Fields, word: &str) -> Result<Alias> {
+    Alias::parse(&words.need_text(word)?)
+}
+
+fn size(words: &mut Fields) -> Result<ByteLen> {
+    ByteLen::parse(&words.need_text("size")?).map_err(|cause| cause.code(Code::EVS_1010))
+}
+
+fn days(words: &mut Fields) -> Result<u32> {
+    let days = words.need_integer("days")?;
+    u32::try_from(days).map_err(|_| {
+        Error::new(ErrorKind::OutOfRange, format!("{days} is no number of days to wait"))
+            .code(Code::KMS_1401)
+            .remedy(format!("use {} to {}", DELETION_DAYS.start(), DELETION_DAYS.end()))
+    })
+}
+
+fn access(words: &mut Fields) -> Result<Access> {
+    Ok(match words.take_flag("read_only")? {
+        Some(true) => Access::ReadOnly,
+        Some(false) | None => Access::ReadWrite,
+    })
+}
+
+fn detach_mode(words: &mut Fields) -> Result<DetachMode> {
+    Ok(match words.take_flag("force")? {
+        Some(true) => DetachMode::Forced,
+        Some(false) | None => DetachMode::WhenIdle,
+    })
+}
+
+fn stop_mode(words: &mut Fields) -> Result<StopMode> {
+    Ok(match words.take_flag("force")? {
+        Some(true) => StopMode::Forced,
+        Some(false) | None => StopMode::Graceful,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(op: &str, words: &[(&str, &str)]) -> Result<Command> {
+        let mut fields = Fields::new();
+        for (word, value) in words {
+            fields.insert_text(word, value)?;
+        }
+        Command::from_request(op, fields)
+    }
+
+    #[test]
+    fn a_disk_request_becomes_a_typed_command() {
+        let command =
+            request("disk.create", &[("name", "db"), ("size", "10G"), ("encrypted", "yes")])
+                .unwrap();
+        let Command::DiskCreate(disk) = command else { panic!("{command:?}") };
+        assert_eq!(disk.size, ByteLen::new(10 << 30));
+        assert_eq!((disk.encrypted, disk.key, disk.sector_size), (Some(true), None, None));
+    }
+
+    #[test]
+    fn unknown_repeated_missing_and_malformed_words_are_refused() {
+        let refused: [(&str, &[(&str, &str)]); 9] = [
+            ("disk.create", &[("name", "db")]),
+            ("disk.create", &[("name", "db"), ("size", "10G"), ("colour", "red")]),
+            ("disk.create", &[("name", "db"), ("name", "db"), ("size", "10G")]),
+            ("disk.create", &[("name", "db"), ("size", "10G"), ("encrypted", "maybe")]),
+            ("disk.create", &[("name", "db"), ("size", "10G"), ("sector_size", "1024")]),
+            ("disk.create", &[("name", "../db"), ("size", "10G")]),
+            ("disk.list", &[("name", "db")]),
+            ("disk.explode", &[]),
+            ("key.create", &[("alias", "evs/mine")]),
+        ];
+        for (op, words) in refused {
+            let refusal = request(op, words).unwrap_err();
+            assert_eq!(refusal.kind(), ErrorKind::Invalid, "{op} {words:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Reading what the last daemon left (RULES D9, S3).
+
+use super::catalogue::DiskEntry;
+use super::execute::Service;
+use super::record::{DiskRecord, Stage};
+use super::status::DiskStatus;
+use crate::auth::{Action, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::DiskId;
+use crate::records::RecordPath;
+use std::sync::Arc;
+
+impl Service {
+    /// Reads all disks, ends what a crash left half-done, and attaches again what was attached.
+    /// A disk whose record is damaged is left out and logged; the others are served.
+    ///
+    /// # Errors
+    /// `io` when the state directory cannot be read.
+    pub fn load(&self) -> Result<()> {
+        let mut to_attach = Vec::new();
+        for name in self.records.list(&RecordPath::parse("disks")?)? {
+            match self.load_disk(&name) {
+                Ok(Some(entry)) => to_attach.push(entry),
+                Ok(None) => {}
+                Err(error) => log::error!("disk={name} is not served: {error}"),
+            }
+        }
+        for entry in to_attach {
+            self.reattach(&entry);
+        }
+        Ok(())
+    }
+
+    /// Reads one disk; returns it when it was attached before.
+    fn load_disk(&self, directory: &str) -> Result<Option<Arc<DiskEntry>>> {
+        let id = DiskId::parse(directory)?;
+        let path = DiskRecord::path_of(id)?;
+        let Some(record) = self.records.load::<DiskRecord>(&path)? else {
+            let message = format!("{path} is missing beside its payload");
+            return Err(Error::new(ErrorKind::Integrity, message)
+                .remedy("put the record back from a copy of the state directory"));
+        };
+        let record = record.check()?;
+        if record.id != id {
+            let message = format!("{path} is the record of another disk");
+            return Err(Error::new(ErrorKind::Integrity, message));
+        }
+        match record.stage {
+            Stage::Creating => {
+                log::info!("disk={id} was never finished and is removed");
+                self.unmake(&record);
+                return Ok(None);
+            }
+            Stage::Deleting => {
+                log::info!("disk={id} was being deleted and is removed");
+                self.remove_files(&record)?;
+                return Ok(None);
+            }
+            Stage::Ready => {}
+        }
+        let was_attached = record.attached().is_some();
+        let entry = Arc::new(DiskEntry::new(record, DiskStatus::Available));
+        self.catalogue.add(entry.clone())?;
+        Ok(was_attached.then_some(entry))
+    }
+
+    fn reattach(&self, entry: &DiskEntry) {
+        let mut record = entry.state().record.clone();
+        let Some(access) = record.attached() else { return };
+        let reason = if self.settings.reattach {
+            let owner = Caller::new(self.authority.mount_owner());
+            let attached = self
+                .permit(owner, Action::UseObject { owner: entry.owner() })
+                .and_then(|permit| self.attach(permit, entry, access));
+            match attached {
+                Ok(()) => return,
+                Err(error) => {
+                    log::warn!("disk={} was not attached again: {error}", entry.id());
+                    Some(format!("not attached again: {error}"))
+                }
+            }
+        } else {
+            None
+        };
+        record.set_attached(None);
+        record.error = reason;
+        if let Err(error) = self.save(&record) {
+            log::warn!("disk={} its state was not saved: {error}", entry.id());
+        }
+        entry.state().record = record;
+    }
+}

@@ -1,0 +1,284 @@
+//! The life of a disk (RULES D1).
+//!
+//! ```text
+//!              ┌────────────────────────── error
+//!              │ failed                      │ delete
+//! creating ────┴─▶ available ──delete──▶ deleting ──▶ (gone)
+//!                  │  ▲  ▲  │                │ failed
+//!           attach │  │  │  │ extend         ▼
+//!                  ▼  │  │  ▼             error-deleting
+//!            attaching│  extending
+//!                  │  │  ▲  │
+//!                  ▼  │  │  ▼
+//!                 in-use ──detach──▶ detaching ──▶ available
+//! ```
+//! A backup (`backing-up`) starts and ends at `available` or `in-use` as `extending` does.
+
+use crate::error::{Code, Error, ErrorKind, Result};
+use crate::id::Name;
+
+/// Where a disk rests between verbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resting {
+    /// Not attached.
+    Available,
+    /// Attached.
+    InUse,
+}
+
+/// A disk's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DiskStatus {
+    /// Its record and payload are being made.
+    Creating,
+    /// Ready to be attached.
+    Available,
+    /// Its key is being opened.
+    Attaching,
+    /// A file in the mount.
+    InUse,
+    /// Being flushed and wiped.
+    Detaching,
+    /// Growing.
+    Extending(Resting),
+    /// Being copied into a backup.
+    BackingUp(Resting),
+    /// Being filled from a backup.
+    RestoringBackup,
+    /// Its payload and record are being removed.
+    Deleting,
+    /// Unusable, with the reason in `error`.
+    Error,
+    /// Removal failed half-way.
+    ErrorDeleting,
+    /// Restoring failed half-way.
+    ErrorRestoring,
+}
+
+/// What happens to a disk: a verb begins, or its work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DiskEvent {
+    /// Creation ended well.
+    Created,
+    /// The disk was found damaged.
+    Damaged,
+    /// `attach` begins.
+    Attach,
+    /// `detach` begins.
+    Detach,
+    /// `extend` begins.
+    Extend,
+    /// A backup begins.
+    BackUp,
+    /// `delete` begins.
+    Delete,
+    /// The work begun by the last verb ended well.
+    Done,
+    /// The work begun by the last verb failed and was undone.
+    Failed,
+}
+
+impl DiskStatus {
+    /// Every status.
+    pub const ALL: [DiskStatus; 14] = [
+        DiskStatus::Creating,
+        DiskStatus::Available,
+        DiskStatus::Attaching,
+        DiskStatus::InUse,
+        DiskStatus::Detaching,
+        DiskStatus::Extending(Resting::Available),
+        DiskStatus::Extending(Resting::InUse),
+        DiskStatus::BackingUp(Resting::Available),
+        DiskStatus::BackingUp(Resting::InUse),
+        DiskStatus::RestoringBackup,
+        DiskStatus::Deleting,
+        DiskStatus::Error,
+        DiskStatus::ErrorDeleting,
+        DiskStatus::ErrorRestoring,
+    ];
+
+    /// The public name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DiskStatus::Creating => "creating",
+            DiskStatus::Available => "available",
+            DiskStatus::Attaching => "attaching",
+            DiskStatus::InUse => "in-use",
+            DiskStatus::Detaching => "detaching",
+            DiskStatus::Extending(_) => "extending",
+            DiskStatus::BackingUp(_) => "backing-up",
+            DiskStatus::RestoringBackup => "restoring-backup",
+            DiskStatus::Deleting => "deleting",
+            DiskStatus::Error => "error",
+            DiskStatus::ErrorDeleting => "error-deleting",
+            DiskStatus::ErrorRestoring => "error-restoring",
+        }
+    }
+
+    /// The transition table: the status after `event`, or `None` where it is refused.
+    pub const fn after(self, event: DiskEvent) -> Option<DiskStatus> {
+        use DiskEvent as E;
+        use DiskStatus as S;
+        match (self, event) {
+            (S::Creating | S::RestoringBackup, E::Created) => Some(S::Available),
+            (S::Creating | S::Available, E::Damaged) => Some(S::Error),
+            (S::RestoringBackup, E::Failed) => Some(S::ErrorRestoring),
+
+            (S::Available, E::Attach) => Some(S::Attaching),
+            (S::Attaching, E::Done) => Some(S::InUse),
+            (S::Attaching, E::Failed) => Some(S::Available),
+
+            (S::InUse, E::Detach) => Some(S::Detaching),
+            (S::Detaching, E::Done) => Some(S::Available),
+            (S::Detaching, E::Failed) => Some(S::InUse),
+
+            (S::Available, E::Extend) => Some(S::Extending(Resting::Available)),
+            (S::InUse, E::Extend) => Some(S::Extending(Resting::InUse)),
+            (S::Available, E::BackUp) => Some(S::BackingUp(Resting::Available)),
+            (S::InUse, E::BackUp) => Some(S::BackingUp(Resting::InUse)),
+            (S::Extending(rest) | S::BackingUp(rest), E::Done | E::Failed) => Some(rest.status()),
+
+            (S::Available | S::Error | S::ErrorDeleting | S::ErrorRestoring, E::Delete) => {
+                Some(S::Deleting)
+            }
+            (S::Deleting, E::Failed) => Some(S::ErrorDeleting),
+            _ => None,
+        }
+    }
+
+    /// Moves on, or refuses the verb.
+    ///
+    /// # Errors
+    /// `wrong-status` with EVS.1046, naming the status and the verb.
+    pub fn moved_by(self, event: DiskEvent, disk: &Name) -> Result<DiskStatus> {
+        self.after(event).ok_or_else(|| {
+            let status = self.name();
+            let verb = event.verb();
+            let error = Error::new(
+                ErrorKind::WrongStatus,
+                format!("disk {:?} is {status}, which does not allow {verb}", disk.as_str()),
+            )
+            .code(Code::EVS_1046);
+            match (self, event) {
+                (S::InUse, DiskEvent::Delete) => error.remedy(format!("evsfs disk detach {disk}")),
+                (S::Available, DiskEvent::Detach) => error.remedy("nothing to do: it is detached"),
+                (S::InUse, DiskEvent::Attach) => error.remedy("nothing to do: it is attached"),
+                (S::Error, _) => {
+                    error.remedy(format!("evsfs disk show {disk}   (see the line `error`)"))
+                }
+                _ => error.remedy(format!("evsfs disk show {disk}, and try again when it is done")),
+            }
+        })
+    }
+}
+
+use DiskStatus as S;
+
+impl Resting {
+    const fn status(self) -> DiskStatus {
+        match self {
+            Resting::Available => DiskStatus::Available,
+            Resting::InUse => DiskStatus::InUse,
+        }
+    }
+}
+
+impl DiskEvent {
+    /// Every event.
+    pub const ALL: [DiskEvent; 9] = [
+        DiskEvent::Created,
+        DiskEvent::Damaged,
+        DiskEvent::Attach,
+        DiskEvent::Detach,
+        DiskEvent::Extend,
+        DiskEvent::BackUp,
+        DiskEvent::Delete,
+        DiskEvent::Done,
+        DiskEvent::Failed,
+    ];
+
+    const fn verb(self) -> &'static str {
+        match self {
+            DiskEvent::Attach => "attach",
+            DiskEvent::Detach => "detach",
+            DiskEvent::Extend => "extend",
+            DiskEvent::BackUp => "backup",
+            DiskEvent::Delete => "delete",
+            DiskEvent::Created | DiskEvent::Damaged | DiskEvent::Done | DiskEvent::Failed => {
+                "this change"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULES D1 written down a second time, as the list of all that is allowed.
+    const ALLOWED: [(&str, DiskEvent, &str); 26] = [
+        ("creating", DiskEvent::Created, "available"),
+        ("creating", DiskEvent::Damaged, "error"),
+        ("available", DiskEvent::Damaged, "error"),
+        ("restoring-backup", DiskEvent::Created, "available"),
+        ("restoring-backup", DiskEvent::Failed, "error-restoring"),
+        ("available", DiskEvent::Attach, "attaching"),
+        ("attaching", DiskEvent::Done, "in-use"),
+        ("attaching", DiskEvent::Failed, "available"),
+        ("in-use", DiskEvent::Detach, "detaching"),
+        ("detaching", DiskEvent::Done, "available"),
+        ("detaching", DiskEvent::Failed, "in-use"),
+        ("available", DiskEvent::Extend, "extending"),
+        ("in-use", DiskEvent::Extend, "extending"),
+        ("available", DiskEvent::BackUp, "backing-up"),
+        ("in-use", DiskEvent::BackUp, "backing-up"),
+        ("extending", DiskEvent::Done, "available"),
+        ("extending", DiskEvent::Done, "in-use"),
+        ("extending", DiskEvent::Failed, "available"),
+        ("extending", DiskEvent::Failed, "in-use"),
+        ("backing-up", DiskEvent::Done, "available"),
+        ("backing-up", DiskEvent::Failed, "in-use"),
+        ("available", DiskEvent::Delete, "deleting"),
+        ("error", DiskEvent::Delete, "deleting"),
+        ("error-deleting", DiskEvent::Delete, "deleting"),
+        ("error-restoring", DiskEvent::Delete, "deleting"),
+        ("deleting", DiskEvent::Failed, "error-deleting"),
+    ];
+
+    #[test]
+    fn every_pair_of_status_and_event_does_what_rule_d1_says() {
+        let name = Name::parse("db").unwrap();
+        for status in DiskStatus::ALL {
+            for event in DiskEvent::ALL {
+                let listed: Vec<_> = ALLOWED
+                    .iter()
+                    .filter(|(from, by, _)| *from == status.name() && *by == event)
+                    .collect();
+                match status.after(event) {
+                    Some(next) if matches!(status, S::BackingUp(_)) => {
+                        assert!(matches!(next, S::Available | S::InUse));
+                    }
+                    Some(next) => assert!(
+                        listed.iter().any(|(_, _, to)| *to == next.name()),
+                        "{status:?} by {event:?} became {next:?}"
+                    ),
+                    None => {
+                        assert!(listed.is_empty(), "{status:?} refused {event:?}");
+                        let refusal = status.moved_by(event, &name).unwrap_err();
+                        assert_eq!(refusal.documented_code(), Some(Code::EVS_1046));
+                        assert!(refusal.message().contains(status.name()), "{refusal}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_extended_returns_to_where_it_was() {
+        for start in [S::Available, S::InUse] {
+            let extending = start.after(DiskEvent::Extend).unwrap();
+            assert_eq!(extending.after(DiskEvent::Done), Some(start));
+            assert_eq!(extending.after(DiskEvent::Failed), Some(start));
+        }
+    }
+}
