@@ -1,0 +1,87 @@
+//! One conversation on an open `control` file.
+
+use super::grammar::MAX_COMMAND;
+use super::json;
+use super::namespace::Namespace;
+use crate::auth::Caller;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The answers to the last write, and how far they have been read.
+///
+/// A program writes and reads on one descriptor, whose position moves with both, and may also seek
+/// back to the start. So an answer can be read from position 0 or from where its request ended;
+/// the first read after a write decides which.
+#[derive(Default)]
+pub struct Conversation {
+    answer: Vec<u8>,
+    request_end: u64,
+    origin: Option<u64>,
+}
+
+impl Conversation {
+    /// Answers every line of a request that was written at `offset`.
+    ///
+    /// # Errors
+    /// `invalid` when the request is too long or not text; refusals of commands are answers.
+    pub(super) fn ask(
+        &mut self,
+        namespace: &Namespace,
+        caller: Caller,
+        offset: u64,
+        request: &[u8],
+    ) -> Result<()> {
+        if request.len() > MAX_COMMAND {
+            return Err(Error::new(ErrorKind::Invalid, "the request is longer than 4096 bytes"));
+        }
+        let text = std::str::from_utf8(request)
+            .map_err(|_| Error::new(ErrorKind::Invalid, "the request is not text in UTF-8"))?;
+        let mut answer = String::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let result = json::command(line)
+                .and_then(|command| namespace.service().execute(caller, command));
+            if let Err(error) = &result {
+                namespace.refusals().remember(caller.uid(), error);
+            }
+            answer.push_str(&json::answer(&result));
+        }
+        self.answer = answer.into_bytes();
+        self.request_end = offset.saturating_add(request.len() as u64);
+        self.origin = None;
+        Ok(())
+    }
+
+    /// The part of the answer at `offset`, at most `len` bytes; empty at its end.
+    pub fn read(&mut self, offset: u64, len: usize) -> &[u8] {
+        let request_end = self.request_end;
+        let origin =
+            *self.origin.get_or_insert(if offset >= request_end { request_end } else { 0 });
+        let at = usize::try_from(offset.saturating_sub(origin)).unwrap_or(usize::MAX);
+        let rest = self.answer.get(at..).unwrap_or_default();
+        &rest[..rest.len().min(len)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Conversation;
+
+    fn answered() -> Conversation {
+        Conversation { answer: b"0123456789".to_vec(), request_end: 4, origin: None }
+    }
+
+    #[test]
+    fn an_answer_is_read_from_where_the_request_ended() {
+        let mut conversation = answered();
+        assert_eq!(conversation.read(4, 6), b"012345");
+        assert_eq!(conversation.read(10, 6), b"6789");
+        assert_eq!(conversation.read(14, 6), b"");
+    }
+
+    #[test]
+    fn an_answer_is_read_from_the_start_after_a_seek() {
+        let mut conversation = answered();
+        assert_eq!(conversation.read(0, 6), b"012345");
+        assert_eq!(conversation.read(6, 6), b"6789");
+        assert_eq!(conversation.read(10, 6), b"");
+    }
+}

@@ -1,0 +1,32 @@
+//! The file `help`.
+
+/// One screen: what is here, three examples.
+pub const HELP: &str = "\
+evsfs control directory
+
+  control      JSON requests: write one line, read the answer from the same descriptor
+  error        your last refused operation: code, reason, remedy
+  agency       read: the agency or nothing; write: create or delete
+  version      the program's version
+
+  disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
+                            [sector-size=512|4096] [backing=PATH]
+  disks/NAME/...            one value a file: status size encrypted key key-state ...
+  disks/NAME/attach         write: rw, ro, or a newline
+  disks/NAME/detach         write: a newline, or force
+  disks/NAME/extend         write: the new size
+  disks/NAME/delete         write: the disk's name
+
+  keys/create               write: alias=finance [description=\"...\"] [origin=external]
+  keys/ALIAS/...            one value a file: state created deletion-date disks ...
+  keys/ALIAS/enable, disable, cancel-deletion         write: a newline
+  keys/ALIAS/schedule-deletion                        write: the number of days, 7 to 1096
+
+Examples, in the mount:
+
+  echo 'alias=finance' > .evs/keys/create
+  echo 'name=db size=10G encrypted=yes key=finance' > .evs/disks/create
+  echo rw > .evs/disks/db/attach && ls -l db
+
+A refused write fails with an errno; `cat .evs/error` says why and what to do.
+";

@@ -1,0 +1,337 @@
+//! The tree itself: what the protocol adapter calls.
+
+use super::attributes::{Attributes, FileKind, Wish};
+use super::control::Conversation;
+use super::handle::{Handle, HandleId, Handles, OpenMode, Opened, PageCache};
+use super::inode::{Inode, Inodes};
+use super::listing::Listed;
+use super::node::{ControlFile, Node, Use};
+use super::refusals::Refusals;
+use super::values::gone;
+use crate::auth::{Action, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{KeyId, Uid};
+use crate::service::{Attachment, AttachmentId, KeyView, Service};
+use crate::sync::Mutex;
+use crate::units::{ByteLen, ByteOffset};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Bytes that a control file claims to have, as in sysfs: its true length depends on the moment.
+const CONTROL_FILE_SIZE: u64 = 4096;
+
+/// The tree of one mount.
+pub struct Namespace {
+    service: Arc<Service>,
+    inodes: Inodes,
+    handles: Handles,
+    refusals: Refusals,
+    mounted: SystemTime,
+    bypass_cache: bool,
+}
+
+impl Namespace {
+    /// The tree over a service.
+    pub fn new(service: Arc<Service>) -> Self {
+        let bypass_cache = service.bypasses_page_cache();
+        Namespace {
+            service,
+            inodes: Inodes::default(),
+            handles: Handles::default(),
+            refusals: Refusals::default(),
+            mounted: SystemTime::now(),
+            bypass_cache,
+        }
+    }
+
+    /// The attributes of a name in a directory.
+    ///
+    /// # Errors
+    /// `not-found` when there is none that the caller may see; `denied` for strangers.
+    pub fn look_up(&self, uid: Uid, parent: Inode, name: &[u8]) -> Result<Attributes> {
+        let caller = self.admit(uid)?;
+        let parent = self.node(caller, parent)?;
+        let name = std::str::from_utf8(name).map_err(|_| gone())?;
+        let node = self.child(caller, parent, name)?;
+        self.describe(caller, node)
+    }
+
+    /// The attributes of a node.
+    ///
+    /// # Errors
+    /// `not-found` when it has gone or the caller may not see it; `denied` for strangers, except
+    /// for the root directory, which stat(2) and mount tools must be able to look at.
+    pub fn attributes(&self, uid: Uid, inode: Inode) -> Result<Attributes> {
+        if inode == Inode::ROOT {
+            return self.describe(Caller::new(uid), Node::Root);
+        }
+        let caller = self.admit(uid)?;
+        let node = self.node(caller, inode)?;
+        self.describe(caller, node)
+    }
+
+    /// Changes attributes, of which only those that change nothing are granted: times, and the
+    /// truncation that open(2) with O_TRUNC asks for, ignored as on a block device.
+    ///
+    /// # Errors
+    /// `protected` (EPERM) for modes, owners and sizes.
+    pub fn change_attributes(&self, uid: Uid, inode: Inode, wish: Wish) -> Result<Attributes> {
+        let attributes = self.attributes(uid, inode)?;
+        let refuse = |what: &str| Err(Error::new(ErrorKind::Protected, what.to_owned()));
+        if wish.mode.is_some() || wish.owner.is_some() || wish.group.is_some() {
+            return refuse("modes and owners follow the disk and are not changed here");
+        }
+        let Some(size) = wish.size else { return Ok(attributes) };
+        let is_control_file = inode.get() < Inode::FIRST_DISK_FILE;
+        let is_open_truncation = size == 0 && !wish.is_through_file;
+        if is_control_file || is_open_truncation || size == attributes.size {
+            return Ok(attributes);
+        }
+        refuse("a disk's size is changed by extend only")
+    }
+
+    /// Whether a caller may do what access(2) asks.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`.
+    pub fn check_access(&self, uid: Uid, inode: Inode, read: bool, write: bool) -> Result<()> {
+        let caller = self.admit(uid)?;
+        let node = self.node(caller, inode)?;
+        let mode = self.describe(caller, node)?.mode;
+        let is_user = node.usage().is_none() || self.may_operate(caller, node);
+        let bit_for = |bit: u16| mode & bit != 0 && is_user;
+        if (!read || bit_for(0o400)) && (!write || bit_for(0o200)) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Denied, "the file's mode does not allow this"))
+    }
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `denied` when the file's mode or the caller's roles do not allow it; `not-found`;
+    /// `detached`.
+    pub fn open(&self, uid: Uid, inode: Inode, mode: OpenMode) -> Result<Opened> {
+        let caller = self.admit(uid)?;
+        let node = self.node(caller, inode)?;
+        self.check_access(uid, inode, mode.read, mode.write)?;
+        if let Node::File(id) = node {
+            let attachment = self.file(caller, id).ok_or_else(gone)?;
+            let cache = if mode.direct || self.bypass_cache {
+                PageCache::BypassInParallel
+            } else {
+                PageCache::Keep
+            };
+            return Ok(Opened {
+                handle: self.handles.add(Handle::Disk(attachment.open()?)),
+                cache,
+            });
+        }
+        let handle = match node {
+            Node::ControlFile(ControlFile::Request) => {
+                Handle::Conversation { caller, conversation: Mutex::new(Conversation::default()) }
+            }
+            node => Handle::Value { node, caller, text: Mutex::new(Arc::from("")) },
+        };
+        Ok(Opened { handle: self.handles.add(handle), cache: PageCache::Bypass })
+    }
+
+    /// Opens a directory and takes the listing that reads will return.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`.
+    pub fn open_directory(&self, uid: Uid, inode: Inode) -> Result<HandleId> {
+        let caller = self.admit(uid)?;
+        let node = self.node(caller, inode)?;
+        Ok(self.handles.add(Handle::Directory(self.entries(caller, node))))
+    }
+
+    /// Hands the entries of an open directory from position `from` on to `take`, until it has
+    /// enough (returns true).
+    ///
+    /// # Errors
+    /// `invalid` when the handle is not a directory's.
+    pub fn list(
+        &self,
+        handle: HandleId,
+        from: u64,
+        mut take: impl FnMut(u64, &Listed) -> bool,
+    ) -> Result<()> {
+        let handle = self.handles.get(handle)?;
+        let Handle::Directory(entries) = &*handle else {
+            return Err(Error::new(ErrorKind::Invalid, "this is not a directory"));
+        };
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        for (at, entry) in entries.iter().enumerate().skip(from) {
+            // The position after this entry, at which a later read goes on.
+            if take(at as u64 + 1, entry) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes a file or directory.
+    pub fn close(&self, handle: HandleId) {
+        self.handles.remove(handle);
+    }
+
+    /// Reads at most `len` bytes at `offset` and lends them to `deliver`.
+    ///
+    /// # Errors
+    /// Those of the disk; `not-found` when a control file's object has gone.
+    pub fn read<R>(
+        &self,
+        handle: HandleId,
+        offset: ByteOffset,
+        len: usize,
+        deliver: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        match &*self.handles.get(handle)? {
+            Handle::Disk(open) => open.disk().read_with(offset, len, deliver),
+            Handle::Value { node, caller, text } => {
+                let mut text = text.lock();
+                if offset == ByteOffset::ZERO {
+                    *text = self.value(*caller, *node)?.into();
+                }
+                let at = usize::try_from(offset.get()).unwrap_or(usize::MAX);
+                let rest = text.as_bytes().get(at..).unwrap_or_default();
+                Ok(deliver(&rest[..rest.len().min(len)]))
+            }
+            Handle::Conversation { conversation, .. } => {
+                Ok(deliver(conversation.lock().read(offset.get(), len)))
+            }
+            Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
+        }
+    }
+
+    /// Writes at `offset`; returns how many bytes were taken. A write to a control file is one
+    /// command of whoever opened the file.
+    ///
+    /// # Errors
+    /// Those of the disk; whatever refuses the command, remembered for `error`.
+    pub fn write(&self, handle: HandleId, offset: ByteOffset, bytes: &[u8]) -> Result<usize> {
+        match &*self.handles.get(handle)? {
+            Handle::Disk(open) => open.disk().write_at(offset, bytes),
+            Handle::Value { node, caller, .. } => {
+                let done = self
+                    .command_of(*caller, *node, bytes)
+                    .and_then(|command| self.service.execute(*caller, command));
+                self.remembered(*caller, done).map(|_| bytes.len())
+            }
+            Handle::Conversation { caller, conversation } => {
+                let asked = conversation.lock().ask(self, *caller, offset.get(), bytes);
+                self.remembered(*caller, asked).map(|()| bytes.len())
+            }
+            Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
+        }
+    }
+
+    /// Whether requests on this handle are quick data transfers, as opposed to commands that may
+    /// wait for a key service.
+    pub fn is_data(&self, handle: HandleId) -> bool {
+        self.handles.get(handle).is_ok_and(|handle| matches!(*handle, Handle::Disk(_)))
+    }
+
+    /// Total and free bytes where payloads lie.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn space(&self) -> Result<(ByteLen, ByteLen)> {
+        self.service.space()
+    }
+
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    pub(super) fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    pub(super) fn number(&self, node: Node) -> Inode {
+        self.inodes.number(node)
+    }
+
+    pub(super) fn may_use(&self, caller: Caller, owner: Uid) -> bool {
+        self.service.authority().allows(caller, Action::UseObject { owner })
+    }
+
+    pub(super) fn key_with_id(&self, caller: Caller, id: KeyId) -> Option<KeyView> {
+        self.service.visible_keys(caller).into_iter().find(|view| view.id == id)
+    }
+
+    fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.refusals.remember(caller.uid(), error);
+        }
+        result
+    }
+
+    fn admit(&self, uid: Uid) -> Result<Caller> {
+        let caller = Caller::new(uid);
+        let _permit = self.service.authority().authorize(caller, Action::EnterControl)?;
+        Ok(caller)
+    }
+
+    /// The node behind a number, if it is still there for this caller.
+    fn node(&self, caller: Caller, inode: Inode) -> Result<Node> {
+        let node = self.inodes.node(inode).ok_or_else(gone)?;
+        let is_there = match node {
+            Node::File(id) => self.file(caller, id).is_some(),
+            Node::Disk(id) | Node::DiskFile(id, _) => {
+                self.service.visible_disk(caller, id).is_some()
+            }
+            Node::Key(id) | Node::KeyFile(id, _) => self.has_key(caller, id),
+            _ => true,
+        };
+        if is_there { Ok(node) } else { Err(gone()) }
+    }
+
+    fn file(&self, caller: Caller, id: AttachmentId) -> Option<Arc<Attachment>> {
+        self.service.attachment_with_id(id).filter(|open| self.may_use(caller, open.owner()))
+    }
+
+    /// Whether a control file is one this caller may operate, as opposed to look at.
+    fn may_operate(&self, caller: Caller, node: Node) -> bool {
+        let action = match node {
+            Node::DiskCreate => Action::CreateObject,
+            Node::KeyCreate => Action::ManageKeys,
+            Node::KeyFile(_, file) if file.usage() == Use::Verb => Action::ManageKeys,
+            // What is written to `agency` is decided when it is written.
+            _ => return true,
+        };
+        self.service.authority().allows(caller, action)
+    }
+
+    fn describe(&self, caller: Caller, node: Node) -> Result<Attributes> {
+        let inode = self.number(node);
+        if let Node::File(id) = node {
+            let attachment = self.file(caller, id).ok_or_else(gone)?;
+            let disk = attachment.disk();
+            return Ok(Attributes {
+                inode,
+                kind: FileKind::Regular,
+                size: disk.size().get(),
+                blocks: disk.allocated().unwrap_or(ByteLen::ZERO).get() / 512,
+                mode: if attachment.is_read_only() { 0o400 } else { 0o600 },
+                owner: attachment.owner(),
+                modified: attachment.modified(),
+            });
+        }
+        let (kind, size, mode) = match node.usage() {
+            None => (FileKind::Directory, 0, 0o555),
+            Some(usage) => (FileKind::Regular, CONTROL_FILE_SIZE, usage.mode()),
+        };
+        let owner = match node {
+            Node::Root => self.service.authority().mount_owner(),
+            node if self.may_operate(caller, node) => caller.uid(),
+            _ => self.service.authority().mount_owner(),
+        };
+        Ok(Attributes { inode, kind, size, blocks: 0, mode, owner, modified: self.mounted })
+    }
+}
