@@ -22,7 +22,7 @@
 //! | [`disk`] | an open disk: bytes in, sealed sectors out | error units id sync sys crypto backing |
 //! | [`service`] | commands, the catalogue, the life of a disk | all above |
 //! | [`fs`] | names, inodes, handles, the control directory | error units id sync auth disk service |
-//! | [`fuse`] | the kernel protocol | error units sync sys fs |
+//! | [`fuse`] | the kernel protocol | error units id sync sys fs |
 //! | [`daemon`] | the parts put together, signals, shutdown | all above |
 //! | [`cli`] | arguments, plan, request, output | error units id config service daemon |
 //!

@@ -29,7 +29,7 @@ const STACK: &[(&str, &[&str])] = &[
         ],
     ),
     ("fs", &["error", "units", "id", "sync", "auth", "disk", "service"]),
-    ("fuse", &["error", "units", "sync", "sys", "fs"]),
+    ("fuse", &["error", "units", "id", "sync", "sys", "fs"]),
     (
         "daemon",
         &[

@@ -1,0 +1,583 @@
+//! `fuser::Filesystem` on the namespace.
+//!
+//! Every operation the kernel can ask for is answered here or in `refused.rs`: the library's
+//! defaults answer ENOSYS, which the kernel takes as "never ask again", for fsync even as "it is
+//! safe already".
+
+use super::refused;
+use super::translate::{errno, file_attr, file_type, inode, open_flags, seek_errno, uid};
+use super::workers::Workers;
+use crate::fs::{Allocation, HandleId, Inode, Namespace, OpenMode, Whence, Wish};
+use crate::units::{ByteLen, ByteOffset};
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
+    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags,
+    RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    Request, TimeOrNow, WriteFlags,
+};
+use rustix::fs::{FallocateFlags, OFlags};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Nothing may be cached: what a caller sees depends on the caller (RULES A7).
+const NO_TIME: Duration = Duration::ZERO;
+/// The longest request, in bytes.
+const MAX_REQUEST: u32 = 1 << 20;
+/// Requests the kernel may have under way on its own account (readahead, writeback).
+const MAX_BACKGROUND: u16 = 64;
+/// Commands carried out at the same time.
+const COMMAND_THREADS: usize = 16;
+/// Syncs and discards carried out at the same time.
+const SYNC_THREADS: usize = 8;
+
+/// The protocol adapter of one mount.
+pub(super) struct Adapter {
+    namespace: Arc<Namespace>,
+    commands: Workers,
+    syncs: Workers,
+}
+
+impl Adapter {
+    pub(super) fn new(namespace: Arc<Namespace>) -> Self {
+        Adapter {
+            namespace,
+            commands: Workers::new("evsfs-command", COMMAND_THREADS),
+            syncs: Workers::new("evsfs-sync", SYNC_THREADS),
+        }
+    }
+
+    fn sync_then(&self, handle: HandleId, answer: impl FnOnce(Result<(), Errno>) + Send + 'static) {
+        let namespace = self.namespace.clone();
+        self.syncs.submit(move || {
+            guarded("fsync", || {
+                answer(namespace.flush(handle).map_err(|error| {
+                    log::error!("fsync failed: {error}");
+                    errno(&error)
+                }));
+            });
+        });
+    }
+}
+
+/// Runs one request. A panic is caught here and logged; the reply, dropped unanswered, tells the
+/// kernel EIO, and the mount lives.
+fn guarded(operation: &str, work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        log::error!("operation={operation} panicked and was answered EIO");
+    }
+}
+
+fn handle(number: FileHandle) -> HandleId {
+    HandleId::new(number.0)
+}
+
+fn answer_empty(reply: ReplyEmpty, result: Result<(), Errno>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+fn asks_for_sync(flags: OpenFlags) -> bool {
+    OFlags::from_bits_retain(flags.0.cast_unsigned()).intersects(OFlags::SYNC | OFlags::DSYNC)
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        for wanted in [
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+            InitFlags::FUSE_ABORT_ERROR,
+        ] {
+            if let Err(missing) = config.add_capabilities(wanted) {
+                log::debug!("the kernel does not offer {missing:?}");
+            }
+        }
+        let granted = config
+            .set_max_write(MAX_REQUEST)
+            .and_then(|_| config.set_max_background(MAX_BACKGROUND).map_err(u32::from).map(|_| ()));
+        if let Err(nearest) = granted {
+            log::warn!("the kernel limits requests to {nearest}");
+        }
+        Ok(())
+    }
+
+    fn destroy(&mut self) {
+        self.commands.close();
+        self.syncs.close();
+    }
+
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        guarded("lookup", || {
+            match self.namespace.look_up(uid(req), inode(parent), name.as_bytes()) {
+                Ok(found) => reply.entry(&NO_TIME, &file_attr(&found), Generation(0)),
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
+    }
+
+    fn getattr(&self, req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        guarded("getattr", || match self.namespace.attributes(uid(req), inode(ino)) {
+            Ok(found) => reply.attr(&NO_TIME, &file_attr(&found)),
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        owner: Option<u32>,
+        group: Option<u32>,
+        size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        guarded("setattr", || {
+            let wish = Wish { mode, owner, group, size, is_through_file: fh.is_some() };
+            match self.namespace.change_attributes(uid(req), inode(ino), wish) {
+                Ok(found) => reply.attr(&NO_TIME, &file_attr(&found)),
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
+    }
+
+    fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        guarded("access", || {
+            let (read, write) =
+                (mask.contains(AccessFlags::R_OK), mask.contains(AccessFlags::W_OK));
+            let allowed = self.namespace.check_access(uid(req), inode(ino), read, write);
+            answer_empty(reply, allowed.map_err(|error| errno(&error)));
+        });
+    }
+
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        guarded("open", || {
+            let mode = OpenMode {
+                read: flags.acc_mode() != OpenAccMode::O_WRONLY,
+                write: flags.acc_mode() != OpenAccMode::O_RDONLY,
+                direct: OFlags::from_bits_retain(flags.0.cast_unsigned()).contains(OFlags::DIRECT),
+            };
+            match self.namespace.open(uid(req), inode(ino), mode) {
+                Ok(opened) => {
+                    reply.opened(FileHandle(opened.handle.get()), open_flags(opened.cache));
+                }
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        guarded("read", || {
+            // A request is at most 1 MiB, so it fits in memory on every target.
+            let (offset, len) = (ByteOffset::new(offset), size as usize);
+            let mut reply = Some(reply);
+            let read = self.namespace.read(handle(fh), offset, len, |bytes| {
+                if let Some(reply) = reply.take() {
+                    reply.data(bytes);
+                }
+            });
+            if let (Err(error), Some(reply)) = (read, reply) {
+                log::debug!("read failed: {error}");
+                reply.error(errno(&error));
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let (file, offset) = (handle(fh), ByteOffset::new(offset));
+        guarded("write", || {
+            if self.namespace.is_data(file) {
+                match self.namespace.write(file, offset, data) {
+                    Ok(written) if asks_for_sync(flags) => {
+                        self.sync_then(file, move |synced| match synced {
+                            Ok(()) => reply.written(written_u32(written)),
+                            Err(errno) => reply.error(errno),
+                        });
+                    }
+                    Ok(written) => reply.written(written_u32(written)),
+                    Err(error) => {
+                        log::debug!("write failed: {error}");
+                        reply.error(errno(&error));
+                    }
+                }
+                return;
+            }
+            let (namespace, data) = (self.namespace.clone(), data.to_vec());
+            self.commands.submit(move || {
+                guarded("command", || match namespace.write(file, offset, &data) {
+                    Ok(written) => reply.written(written_u32(written)),
+                    Err(error) => reply.error(errno(&error)),
+                });
+            });
+        });
+    }
+
+    fn flush(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        guarded("flush", || self.sync_then(handle(fh), |synced| answer_empty(reply, synced)));
+    }
+
+    fn fsync(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        guarded("fsync", || self.sync_then(handle(fh), |synced| answer_empty(reply, synced)));
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        guarded("release", || {
+            self.namespace.close(handle(fh));
+            reply.ok();
+        });
+    }
+
+    fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        guarded("opendir", || match self.namespace.open_directory(uid(req), inode(ino)) {
+            Ok(opened) => reply.opened(FileHandle(opened.get()), FopenFlags::empty()),
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn readdir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        guarded("readdir", || {
+            let listed = self.namespace.list(handle(fh), offset, |next, entry| {
+                let number = INodeNo(entry.inode.get());
+                reply.add(number, next, file_type(entry.kind), &entry.name)
+            });
+            match listed {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(errno(&error)),
+            }
+        });
+    }
+
+    fn releasedir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        guarded("releasedir", || {
+            self.namespace.close(handle(fh));
+            reply.ok();
+        });
+    }
+
+    fn fsyncdir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        // Directories hold nothing of their own: what they show is durable when a verb returns.
+        reply.ok();
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        guarded("statfs", || match self.namespace.space() {
+            Ok((total, free)) => {
+                let block = 4096;
+                let blocks = |len: ByteLen| len.get() / u64::from(block);
+                reply.statfs(blocks(total), blocks(free), blocks(free), 0, 0, block, 63, block);
+            }
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let Some(how) = allocation(mode) else { return reply.error(Errno::EOPNOTSUPP) };
+        let namespace = self.namespace.clone();
+        let (offset, length) = (ByteOffset::new(offset), ByteLen::new(length));
+        self.syncs.submit(move || {
+            guarded("fallocate", || {
+                let done = namespace.allocate(handle(fh), how, offset, length);
+                answer_empty(reply, done.map_err(|error| errno(&error)));
+            });
+        });
+    }
+
+    fn lseek(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        guarded("lseek", || {
+            let Ok(from) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
+            // The kernel forwards these two only: SEEK_DATA is 3, SEEK_HOLE 4 (lseek(2)).
+            let whence = match whence {
+                3 => Whence::Data,
+                4 => Whence::Hole,
+                _ => return reply.error(Errno::EINVAL),
+            };
+            let found = self.namespace.seek(handle(fh), whence, ByteOffset::new(from));
+            match found.map(|at| i64::try_from(at.get())) {
+                Ok(Ok(at)) => reply.offset(at),
+                Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
+                Err(error) => reply.error(seek_errno(&error)),
+            }
+        });
+    }
+
+    fn getxattr(&self, _req: &Request, _i: INodeNo, _name: &OsStr, _size: u32, reply: ReplyXattr) {
+        refused::no_such_xattr(reply);
+    }
+
+    fn listxattr(&self, _req: &Request, _ino: INodeNo, size: u32, reply: ReplyXattr) {
+        refused::no_xattrs(size, reply);
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _name: &OsStr,
+        _value: &[u8],
+        _flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(refused::XATTR);
+    }
+
+    fn removexattr(&self, _req: &Request, _ino: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(refused::XATTR);
+    }
+
+    fn mknod(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(refused::NAMES);
+    }
+
+    fn mkdir(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(refused::NAMES);
+    }
+
+    fn create(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(refused::NAMES);
+    }
+
+    fn symlink(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _link_name: &OsStr,
+        _target: &Path,
+        reply: ReplyEntry,
+    ) {
+        reply.error(refused::NAMES);
+    }
+
+    fn link(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _newparent: INodeNo,
+        _newname: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        reply.error(refused::NAMES);
+    }
+
+    fn unlink(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(refused::NAMES);
+    }
+
+    fn rmdir(&self, _req: &Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(refused::NAMES);
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _newparent: INodeNo,
+        _newname: &OsStr,
+        _flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(refused::NAMES);
+    }
+
+    fn readlink(&self, _req: &Request, _ino: INodeNo, reply: ReplyData) {
+        reply.error(Errno::EINVAL);
+    }
+
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: IoctlFlags,
+        _cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    fn bmap(&self, _req: &Request, _ino: INodeNo, _blocksize: u32, _idx: u64, reply: ReplyBmap) {
+        reply.error(Errno::EINVAL);
+    }
+
+    fn getlk(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _owner: LockOwner,
+        _start: u64,
+        _end: u64,
+        _typ: i32,
+        _pid: u32,
+        reply: ReplyLock,
+    ) {
+        // Not asked for: the kernel keeps file locks itself.
+        reply.error(Errno::ENOLCK);
+    }
+
+    fn copy_file_range(
+        &self,
+        _req: &Request,
+        _ino_in: INodeNo,
+        _fh_in: FileHandle,
+        _offset_in: u64,
+        _ino_out: INodeNo,
+        _fh_out: FileHandle,
+        _offset_out: u64,
+        _len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        // The kernel then copies through reads and writes.
+        reply.error(Errno::EOPNOTSUPP);
+    }
+}
+
+fn written_u32(bytes: usize) -> u32 {
+    // Never more than the request, whose length the protocol gives in 32 bits.
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn allocation(mode: i32) -> Option<Allocation> {
+    let flags = FallocateFlags::from_bits_retain(mode.cast_unsigned());
+    let without_size = flags - FallocateFlags::KEEP_SIZE;
+    if without_size.is_empty() {
+        Some(Allocation::Reserve)
+    } else if flags == FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE {
+        Some(Allocation::PunchHole)
+    } else if without_size == FallocateFlags::ZERO_RANGE {
+        Some(Allocation::ZeroRange)
+    } else {
+        None
+    }
+}
+
+/// The root's number in the protocol is ours.
+const _: () = assert!(Inode::ROOT.get() == INodeNo::ROOT.0);

@@ -1,0 +1,77 @@
+//! Event loops over `/dev/fuse`.
+
+use super::adapter::Adapter;
+use super::kernel_cache::FuseKernelCache;
+use super::mountpoint;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::Namespace;
+use fuser::{BackgroundSession, Config, MountOption, SessionACL};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How to mount.
+#[derive(Debug, Clone)]
+pub struct MountOptions {
+    /// The directory.
+    pub mountpoint: PathBuf,
+    /// Let other users than the mount's owner in; their roles decide what they may do.
+    pub allow_other: bool,
+    /// Event loops; 0 means one for each core, at least 2.
+    pub threads: usize,
+}
+
+/// A mount that answers.
+pub struct MountedSession {
+    session: BackgroundSession,
+}
+
+impl MountedSession {
+    /// Sleeps until the file system has been unmounted by whomever.
+    ///
+    /// # Errors
+    /// `io` when an event loop failed.
+    pub fn wait(self) -> Result<()> {
+        self.session.join().map_err(|cause| Error::io("serving the mount", cause))
+    }
+}
+
+/// Mounts a namespace; the mount answers when this returns.
+///
+/// # Errors
+/// `not-found` for a missing mountpoint, `in-use` when evsfs is mounted there, `denied` and `io`
+/// from the kernel.
+pub fn mount(
+    namespace: Arc<Namespace>,
+    kernel: &FuseKernelCache,
+    options: &MountOptions,
+) -> Result<MountedSession> {
+    let mut config = Config::default();
+    config.mount_options = vec![
+        MountOption::FSName("evsfs".to_owned()),
+        // As a plain option it reaches both mount(2) and fusermount3; the type is `fuse.evsfs`.
+        MountOption::CUSTOM("subtype=evsfs".to_owned()),
+        MountOption::NoAtime,
+    ];
+    config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
+    config.n_threads = Some(match options.threads {
+        0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
+        threads => threads,
+    });
+    config.clone_fd = true;
+    let session = fuser::Session::new(Adapter::new(namespace), &options.mountpoint, &config)
+        .and_then(fuser::Session::spawn)
+        .map_err(|cause| refuse(&options.mountpoint, cause))?;
+    kernel.connect(session.notifier());
+    mountpoint::raise_readahead(&options.mountpoint);
+    Ok(MountedSession { session })
+}
+
+fn refuse(mountpoint: &Path, cause: std::io::Error) -> Error {
+    let kind = match cause.kind() {
+        std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        _ => ErrorKind::Io,
+    };
+    Error::new(kind, format!("mounting on {}", mountpoint.display())).caused_by(cause).remedy(
+        "check that /dev/fuse can be opened, fusermount3 is installed for ordinary users, and allow_other is permitted in /etc/fuse.conf",
+    )
+}
