@@ -16,15 +16,14 @@ pub(super) fn run(session: &mut Session<'_>, args: &CheckArgs) -> Outcome {
     let report = daemon::check(&config, args.repair)?;
     let value = json!({ "checked": report.checked, "findings": findings(&report) });
     session.answer(&value, |_| shown(&report))?;
-    if report.findings.is_empty() {
-        return Ok(());
-    }
-    let count = match report.findings.len() {
+    let left = report.findings.iter().filter(|finding| !finding.repaired).count();
+    let count = match left {
+        0 => return Ok(()),
         1 => "1 problem was".to_owned(),
         several => format!("{several} problems were"),
     };
     let remedy = if args.repair {
-        "see the fix under each; what --repair mended is gone at the next check"
+        "the fix under each: --repair has mended what can be mended without loss"
     } else {
         "evsfs check --repair, or the fix under each"
     };
@@ -42,6 +41,7 @@ fn findings(report: &CheckReport) -> Vec<Value> {
             "file": finding.file.to_string_lossy(),
             "problem": finding.problem,
             "remedy": finding.remedy,
+            "repaired": finding.repaired,
         })
     };
     report.findings.iter().map(finding).collect()
@@ -51,10 +51,13 @@ fn shown(report: &CheckReport) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         text.push_str(&format!(
-            "{}: {}\n  fix: {}\n",
+            "{}: {}\n  {}\n",
             one_line(&finding.file.to_string_lossy()),
             one_line(&finding.problem),
-            one_line(&finding.remedy)
+            match finding.repaired {
+                true => "repaired".to_owned(),
+                false => format!("fix: {}", one_line(&finding.remedy)),
+            }
         ));
     }
     let outcome = match report.findings.len() {

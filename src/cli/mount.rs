@@ -22,6 +22,10 @@ use std::process::{Command, ExitCode, Stdio};
 /// The log of a daemon that has let go of its terminal, in the state directory.
 const LOG: &str = "daemon.log";
 
+/// What is logged unless `EVSFS_LOG` says otherwise. The protocol library warns of an unmount that
+/// somebody else has made already, which is the ordinary way.
+const LOG_LEVELS: &str = "info,fuser=error";
+
 /// Words of mount(8) that mean nothing here: what they ask for is so already, or is for others.
 const IGNORED_OPTIONS: [&str; 14] = [
     "rw", "defaults", "auto", "noauto", "user", "nouser", "users", "nodev", "nosuid", "noexec",
@@ -173,7 +177,7 @@ fn redirect_stderr(log: &PathBuf) {
 
 /// Starts the log of a serving process; `EVSFS_LOG` sets its level as env_logger reads it.
 fn start_log() {
-    let level = env_logger::Env::new().filter_or("EVSFS_LOG", "info");
+    let level = env_logger::Env::new().filter_or("EVSFS_LOG", LOG_LEVELS);
     // A second start would be refused; there is only this one.
     let _ = env_logger::Builder::from_env(level).try_init();
 }

@@ -1,0 +1,82 @@
+//! The state directory: private, and held by one daemon (RULES S3, INTERFACE section 7).
+
+use crate::error::{Error, ErrorKind, Result};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// The directories of a state directory.
+const DIRECTORIES: [&str; 7] = ["hsm", "kms", "kms/keys", "disks", "backups", "images", "servers"];
+
+/// Proof that this process alone works on a state directory; let go when dropped or when the
+/// process ends, however it ends.
+pub(super) struct StateLock {
+    _file: OwnedFd,
+}
+
+/// Makes the directories that are missing, for the owner alone.
+pub(super) fn create(state_dir: &Path) -> Result<()> {
+    let below = DIRECTORIES.iter().map(|name| state_dir.join(name));
+    for directory in std::iter::once(state_dir.to_path_buf()).chain(below) {
+        if directory.is_dir() {
+            continue;
+        }
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(|cause| Error::io(format!("creating {}", directory.display()), cause))?;
+    }
+    Ok(())
+}
+
+/// Refuses a state directory that others can read, or that belongs to somebody else.
+pub(super) fn check_privacy(state_dir: &Path) -> Result<()> {
+    let shown = state_dir.display();
+    let meta = std::fs::metadata(state_dir).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::new(ErrorKind::NotFound, format!("state directory {shown} does not exist"))
+                .remedy("evsfs init")
+        }
+        _ => Error::io(format!("looking at state directory {shown}"), cause),
+    })?;
+    if !meta.is_dir() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("state_dir {shown} is not a directory"),
+        ));
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    if meta.uid() != uid {
+        let message = format!("state directory {shown} belongs to uid {}, not {uid}", meta.uid());
+        return Err(Error::new(ErrorKind::Denied, message)
+            .remedy("run evsfs as the owner of its state directory"));
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        let mode = meta.permissions().mode() & 0o7777;
+        let message = format!("others can read state directory {shown} (mode {mode:04o})");
+        return Err(Error::new(ErrorKind::Denied, message).remedy(format!("chmod 0700 {shown}")));
+    }
+    Ok(())
+}
+
+/// Takes the lock.
+///
+/// # Errors
+/// `in-use` when a daemon lives on this state directory; a dead one's lock is no hindrance.
+pub(super) fn lock(state_dir: &Path) -> Result<StateLock> {
+    let path = state_dir.join("lock");
+    let failed =
+        |cause: rustix::io::Errno| Error::io(format!("locking {}", path.display()), cause.into());
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(StateLock { _file: file }),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let message = format!("another daemon works on {}", state_dir.display());
+            Err(Error::new(ErrorKind::InUse, message).remedy("evsfs status, or evsfs umount"))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
