@@ -1,0 +1,51 @@
+//! Running programs.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a program printed and how it ended.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// The output of a program that must have succeeded.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// The three lines of a refusal that must have ended with `code`.
+    #[track_caller]
+    pub fn refused(self, code: i32) -> String {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self.stderr
+    }
+}
+
+/// Runs a program to its end; a signal gives the code 128 + its number.
+pub fn run(program: &str, arguments: &[&str]) -> Output {
+    run_in(Path::new("/"), program, arguments)
+}
+
+fn run_in(directory: &Path, program: &str, arguments: &[&str]) -> Output {
+    use std::os::unix::process::ExitStatusExt;
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let code = output.status.code().or_else(|| output.status.signal().map(|s| 128 + s));
+    Output {
+        code: code.unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
