@@ -65,14 +65,21 @@ impl Namespace {
     /// `io` when the backing failed now, or failed before and this file was not told (RULES S2).
     pub fn flush(&self, handle: HandleId) -> Result<()> {
         match &*self.handles().get(handle)? {
-            Handle::Disk(open) => open.flush(),
+            Handle::Disk { open, .. } => open.flush(),
             Handle::Value { .. } | Handle::Conversation { .. } | Handle::Directory(_) => Ok(()),
         }
     }
 
+    /// Whether closing this handle must make writes durable first (RULES S1).
+    pub fn needs_flush_on_close(&self, handle: HandleId) -> bool {
+        self.handles()
+            .get(handle)
+            .is_ok_and(|handle| matches!(*handle, Handle::Disk { is_writable: true, .. }))
+    }
+
     fn on_disk<T>(&self, handle: HandleId, work: impl FnOnce(&OpenDisk) -> Result<T>) -> Result<T> {
         match &*self.handles().get(handle)? {
-            Handle::Disk(open) => work(open),
+            Handle::Disk { open, .. } => work(open),
             Handle::Value { .. } | Handle::Conversation { .. } | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Unsupported, "only disk files can do this"))
             }

@@ -61,7 +61,12 @@ pub struct Opened {
 /// What stands behind a handle.
 pub enum Handle {
     /// A disk's file.
-    Disk(OpenDisk),
+    Disk {
+        /// The open disk.
+        open: OpenDisk,
+        /// Whether it can be written through this handle.
+        is_writable: bool,
+    },
     /// A value file, with the value as it was at the last read from its start.
     Value {
         /// Which file.

@@ -122,10 +122,8 @@ impl Namespace {
             } else {
                 PageCache::Keep
             };
-            return Ok(Opened {
-                handle: self.handles.add(Handle::Disk(attachment.open()?)),
-                cache,
-            });
+            let handle = Handle::Disk { open: attachment.open()?, is_writable: mode.write };
+            return Ok(Opened { handle: self.handles.add(handle), cache });
         }
         let handle = match node {
             Node::ControlFile(ControlFile::Request) => {
@@ -188,7 +186,7 @@ impl Namespace {
         deliver: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         match &*self.handles.get(handle)? {
-            Handle::Disk(open) => open.disk().read_with(offset, len, deliver),
+            Handle::Disk { open, .. } => open.disk().read_with(offset, len, deliver),
             Handle::Value { node, caller, text } => {
                 let mut text = text.lock();
                 if offset == ByteOffset::ZERO {
@@ -212,7 +210,7 @@ impl Namespace {
     /// Those of the disk; whatever refuses the command, remembered for `error`.
     pub fn write(&self, handle: HandleId, offset: ByteOffset, bytes: &[u8]) -> Result<usize> {
         match &*self.handles.get(handle)? {
-            Handle::Disk(open) => open.disk().write_at(offset, bytes),
+            Handle::Disk { open, .. } => open.disk().write_at(offset, bytes),
             Handle::Value { node, caller, .. } => {
                 let done = self
                     .command_of(*caller, *node, bytes)
@@ -230,7 +228,7 @@ impl Namespace {
     /// Whether requests on this handle are quick data transfers, as opposed to commands that may
     /// wait for a key service.
     pub fn is_data(&self, handle: HandleId) -> bool {
-        self.handles.get(handle).is_ok_and(|handle| matches!(*handle, Handle::Disk(_)))
+        self.handles.get(handle).is_ok_and(|handle| matches!(*handle, Handle::Disk { .. }))
     }
 
     /// Total and free bytes where payloads lie.
