@@ -14,22 +14,13 @@ use std::sync::Arc;
 impl Service {
     /// Opens the data key, the payload and the disk; publishes the disk's file.
     pub(super) fn attach(&self, permit: Permit, entry: &DiskEntry, access: Access) -> Result<()> {
-        let record = entry.begin(DiskEvent::Attach)?.record.clone();
-        let opened = self.open_disk(&permit, &record, access).and_then(|disk| {
-            let mut attached = record.clone();
-            attached.set_attached(Some(access));
-            attached.error = None;
-            // Saved before anybody can use the disk, so that a restart finds it attached (D9).
-            self.save(&attached)?;
-            Ok((disk, attached))
-        });
-        let (disk, record) = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                entry.end(DiskEvent::Failed);
-                return Err(error);
-            }
-        };
+        let work = entry.begin(DiskEvent::Attach)?;
+        let mut record = entry.state().record.clone();
+        let disk = self.open_disk(&permit, &record, access)?;
+        record.set_attached(Some(access));
+        record.error = None;
+        // Saved before anybody can use the disk, so that a restart finds it attached (D9).
+        self.save(&record)?;
         let attachment = Arc::new(Attachment::new(
             self.attached.new_id(),
             entry.id(),
@@ -43,7 +34,7 @@ impl Service {
         state.attachment = Some(attachment.clone());
         drop(state);
         self.attached.add(attachment);
-        entry.end(DiskEvent::Done);
+        work.done();
         log::info!("disk={} name={} attached access={access:?}", entry.id(), entry.name());
         Ok(())
     }

@@ -131,7 +131,7 @@ impl Attachment {
     ///
     /// # Errors
     /// `in-use` with EVS.1046 when somebody has it open.
-    pub(super) fn close_when_idle(&self, patience: Duration) -> Result<()> {
+    pub(super) fn close_when_idle(&self, patience: Duration) -> Result<Closing<'_>> {
         let deadline = Instant::now() + patience;
         let mut opens = self.opens.lock();
         while opens.count > 0 {
@@ -149,17 +149,34 @@ impl Attachment {
             ));
         }
         opens.is_closing = true;
-        Ok(())
+        Ok(Closing { attachment: self, is_for_good: false })
     }
 
     /// Takes no new opens from now on, whoever has it open.
-    pub(super) fn close_now(&self) {
+    pub(super) fn close_now(&self) -> Closing<'_> {
         self.opens.lock().is_closing = true;
+        Closing { attachment: self, is_for_good: false }
     }
+}
 
-    /// Takes opens again after a detach that failed.
-    pub(super) fn reopen(&self) {
-        self.opens.lock().is_closing = false;
+/// An attachment that takes no new opens. Dropping this, also by an error or a panic, lets it take
+/// opens again, unless the detach was [carried through](Closing::for_good).
+#[must_use = "dropping it lets the attachment take opens again"]
+pub(super) struct Closing<'a> {
+    attachment: &'a Attachment,
+    is_for_good: bool,
+}
+
+impl Closing<'_> {
+    /// The disk is detached.
+    pub(super) fn for_good(mut self) {
+        self.is_for_good = true;
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.attachment.opens.lock().is_closing = self.is_for_good;
     }
 }
 

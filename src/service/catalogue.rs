@@ -60,26 +60,69 @@ impl DiskEntry {
         self.state.lock()
     }
 
-    /// Moves the status on; the verb that succeeds owns the disk until it moves it on again.
+    /// Moves the status on for a verb, which owns the disk until the returned work is dropped.
     ///
     /// # Errors
     /// `wrong-status` with EVS.1046.
-    pub fn begin(&self, event: DiskEvent) -> Result<MutexGuard<'_, DiskState>> {
+    pub fn begin(&self, event: DiskEvent) -> Result<Work<'_>> {
         let mut state = self.state.lock();
         state.status = state.status.moved_by(event, &self.name)?;
-        Ok(state)
+        Ok(Work { entry: self, ending: DiskEvent::Failed })
     }
 
-    /// Ends the work of the verb that owns the disk.
-    pub fn end(&self, event: DiskEvent) {
+    fn end(&self, event: DiskEvent) {
         let mut state = self.state.lock();
-        match state.status.after(event) {
+        let (id, status) = (self.id, state.status);
+        match status.after(event) {
             Some(next) => state.status = next,
-            None => log::error!(
-                "disk={} status={} cannot end by {event:?}",
-                self.id,
-                state.status.name()
-            ),
+            None => log::error!("disk={id} status={} cannot end by {event:?}", status.name()),
+        }
+    }
+}
+
+/// A verb at work on a disk. Dropping it, also by an error or a panic, moves the disk's status on
+/// as [`DiskEvent::Failed`] says; a verb that went well says [`Work::done`].
+#[must_use = "dropping the work ends the verb as failed"]
+pub struct Work<'e> {
+    entry: &'e DiskEntry,
+    ending: DiskEvent,
+}
+
+impl Work<'_> {
+    /// The verb went well.
+    pub fn done(mut self) {
+        self.ending = DiskEvent::Done;
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.entry.end(self.ending);
+    }
+}
+
+/// A name taken by a disk that is being made. Dropping it gives the name back.
+#[must_use = "dropping the reservation gives the name back"]
+pub struct Reservation<'c> {
+    catalogue: &'c Catalogue,
+    entry: Arc<DiskEntry>,
+    is_made: bool,
+}
+
+impl Reservation<'_> {
+    /// The disk exists from here on.
+    pub fn made(mut self, record: DiskRecord) -> Arc<DiskEntry> {
+        self.is_made = true;
+        self.entry.state().record = record;
+        self.entry.end(DiskEvent::Created);
+        self.entry.clone()
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if !self.is_made {
+            self.catalogue.remove(&self.entry);
         }
     }
 }
@@ -112,6 +155,16 @@ impl Catalogue {
         disks.by_name.insert(entry.name().clone(), entry.clone());
         disks.by_id.insert(entry.id(), entry);
         Ok(())
+    }
+
+    /// Takes a name for a disk that is about to be made.
+    ///
+    /// # Errors
+    /// As [`Catalogue::add`].
+    pub fn reserve(&self, record: DiskRecord) -> Result<Reservation<'_>> {
+        let entry = Arc::new(DiskEntry::new(record, DiskStatus::Creating));
+        self.add(entry.clone())?;
+        Ok(Reservation { catalogue: self, entry, is_made: false })
     }
 
     /// Takes a disk out.

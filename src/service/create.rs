@@ -1,18 +1,15 @@
 //! Making a disk (RULES D2 to D4, D11 to D13).
 
-use super::catalogue::DiskEntry;
 use super::command::NewDisk;
 use super::execute::Service;
 use super::payload::Existing;
 use super::record::{DiskRecord, Stage};
 use super::reply::DiskInfo;
-use super::status::{DiskEvent, DiskStatus};
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::kms::KeyView;
 use crate::units::{ByteLen, SectorSize};
-use std::sync::Arc;
 
 /// The smallest disk (RULES D11).
 pub(super) const MIN_SIZE: ByteLen = ByteLen::MIB;
@@ -39,9 +36,7 @@ impl Service {
         let mut record =
             DiskRecord::new(request.name.clone(), request.size, sector_size, caller.uid(), now);
         record.backing = request.backing.clone();
-        // The name is taken from here on; whatever fails below gives it back.
-        let entry = Arc::new(DiskEntry::new(record.clone(), DiskStatus::Creating));
-        self.catalogue.add(entry.clone())?;
+        let reservation = self.catalogue.reserve(record.clone())?;
         let made = (|| {
             if encrypted {
                 self.require_agency(caller)?;
@@ -51,13 +46,10 @@ impl Service {
         })();
         if let Err(error) = made {
             self.unmake(&record);
-            self.catalogue.remove(&entry);
             return Err(error);
         }
         log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
-        entry.state().record = record;
-        entry.end(DiskEvent::Created);
-        Ok(self.describe_disk(&entry))
+        Ok(self.describe_disk(&reservation.made(record)))
     }
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).

@@ -11,15 +11,14 @@ impl Service {
     /// Removes payload and record. The record says `deleting` first, so that a restart ends what a
     /// crash left half-done.
     pub(super) fn delete(&self, _permit: Permit, entry: &DiskEntry) -> Result<()> {
-        let mut record = entry.begin(DiskEvent::Delete)?.record.clone();
+        let work = entry.begin(DiskEvent::Delete)?;
+        let mut record = entry.state().record.clone();
         record.stage = Stage::Deleting;
         record.set_attached(None);
-        let removed = self.save(&record).and_then(|()| self.remove_files(&record));
-        if let Err(error) = removed {
-            entry.end(DiskEvent::Failed);
-            return Err(error);
-        }
+        self.save(&record)?;
+        self.remove_files(&record)?;
         self.catalogue.remove(entry);
+        work.done();
         log::info!("disk={} name={} deleted", entry.id(), entry.name());
         Ok(())
     }

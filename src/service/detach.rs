@@ -21,55 +21,32 @@ impl Service {
         entry: &DiskEntry,
         mode: DetachMode,
     ) -> Result<()> {
-        let attachment = entry.begin(DiskEvent::Detach)?.attachment.clone();
-        let attachment = attachment.ok_or_else(|| {
+        let work = entry.begin(DiskEvent::Detach)?;
+        let attachment = entry.state().attachment.clone().ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("disk {} is in use without a file", entry.id()))
         })?;
-        match self.detach_owned(entry, &attachment, mode) {
-            Ok(()) => {
-                entry.end(DiskEvent::Done);
-                log::info!("disk={} name={} detached mode={mode:?}", entry.id(), entry.name());
-                Ok(())
-            }
-            Err(error) => {
-                attachment.reopen();
-                entry.end(DiskEvent::Failed);
-                Err(error)
-            }
-        }
-    }
-
-    fn detach_owned(
-        &self,
-        entry: &DiskEntry,
-        attachment: &Arc<Attachment>,
-        mode: DetachMode,
-    ) -> Result<()> {
-        match mode {
+        let closing = match mode {
             DetachMode::WhenIdle => {
-                attachment.close_when_idle(CLOSE_PATIENCE)?;
+                let closing = attachment.close_when_idle(CLOSE_PATIENCE)?;
                 self.kernel.drop_pages(attachment.id())?;
                 attachment.disk().flush()?;
                 self.forget_attached(entry)?;
+                closing
             }
             DetachMode::Forced => {
-                attachment.close_now();
+                let closing = attachment.close_now();
                 // Best effort: a forced detach must end whatever the backing does.
-                if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-                    log::warn!("disk={} dirty pages lost: {error}", entry.id());
-                }
-                if let Err(error) = attachment.disk().flush() {
-                    log::error!("disk={} flush failed: {error}", entry.id());
-                }
+                self.flush_at_the_end(&attachment);
                 if let Err(error) = self.forget_attached(entry) {
-                    log::warn!(
-                        "disk={} will be attached again after a restart: {error}",
-                        entry.id()
-                    );
+                    log::warn!("disk={} will be attached again at a restart: {error}", entry.id());
                 }
+                closing
             }
-        }
-        self.take_away(entry, attachment);
+        };
+        self.take_away(entry, &attachment);
+        closing.for_good();
+        work.done();
+        log::info!("disk={} name={} detached mode={mode:?}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -97,15 +74,21 @@ impl Service {
     /// attached, so that the next start attaches them again (RULES D9).
     pub fn close_all(&self) {
         for attachment in self.attachments() {
-            attachment.close_now();
-            if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-                log::warn!("disk={} dirty pages lost: {error}", attachment.disk_id());
-            }
-            if let Err(error) = attachment.disk().flush() {
-                log::error!("disk={} flush failed: {error}", attachment.disk_id());
-            }
+            let closing = attachment.close_now();
+            self.flush_at_the_end(&attachment);
             attachment.disk().revoke();
             self.attached.remove(&attachment);
+            closing.for_good();
+        }
+    }
+
+    fn flush_at_the_end(&self, attachment: &Attachment) {
+        let id = attachment.disk_id();
+        if let Err(error) = self.kernel.drop_pages(attachment.id()) {
+            log::warn!("disk={id} dirty pages lost: {error}");
+        }
+        if let Err(error) = attachment.disk().flush() {
+            log::error!("disk={id} flush failed: {error}");
         }
     }
 }

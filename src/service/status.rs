@@ -142,6 +142,8 @@ impl DiskStatus {
                 Some(S::Deleting)
             }
             (S::Deleting, E::Failed) => Some(S::ErrorDeleting),
+            // Nobody sees a deleted disk any more.
+            (S::Deleting, E::Done) => Some(S::Deleting),
             _ => None,
         }
     }
@@ -216,7 +218,7 @@ mod tests {
     use super::*;
 
     /// RULES D1 written down a second time, as the list of all that is allowed.
-    const ALLOWED: [(&str, DiskEvent, &str); 26] = [
+    const ALLOWED: [(&str, DiskEvent, &str); 27] = [
         ("creating", DiskEvent::Created, "available"),
         ("creating", DiskEvent::Damaged, "error"),
         ("available", DiskEvent::Damaged, "error"),
@@ -243,6 +245,7 @@ mod tests {
         ("error-deleting", DiskEvent::Delete, "deleting"),
         ("error-restoring", DiskEvent::Delete, "deleting"),
         ("deleting", DiskEvent::Failed, "error-deleting"),
+        ("deleting", DiskEvent::Done, "deleting"),
     ];
 
     #[test]

@@ -1,0 +1,96 @@
+//! The trials.
+
+use crate::rig::{Mood, Rig, write_to};
+use crate::support::{Needs, trial, wait_until};
+use libtest_mimic::Trial;
+use rustix::io::Errno;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "a_panic_in_a_request_is_answered_eio_and_the_mount_lives",
+            Needs::Fuse,
+            a_panic_in_a_request_is_answered_eio_and_the_mount_lives,
+        ),
+        trial(
+            "a_dead_hsm_refuses_attach_and_changes_nothing",
+            Needs::Fuse,
+            a_dead_hsm_refuses_attach_and_changes_nothing,
+        ),
+        trial(
+            "a_slow_hsm_holds_up_neither_disks_nor_other_commands",
+            Needs::Fuse,
+            a_slow_hsm_holds_up_neither_disks_nor_other_commands,
+        ),
+    ]
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap()
+}
+
+fn a_panic_in_a_request_is_answered_eio_and_the_mount_lives() {
+    let rig = Rig::new();
+    rig.disk("db");
+    rig.hsm.set_mood(Mood::Panicking);
+    let refusal = rig.write(".evs/disks/db/attach", "rw").unwrap_err();
+    assert_eq!(errno_of(&refusal), Errno::IO);
+    assert!(!rig.path("db").exists());
+    // The disk is not stuck in the middle of the verb that panicked.
+    assert_eq!(rig.read(".evs/disks/db/status"), "available\n");
+    rig.hsm.set_mood(Mood::Obliging);
+    rig.write(".evs/disks/db/attach", "rw").unwrap();
+    std::fs::write(rig.path("db"), b"still here").unwrap();
+    assert_eq!(&std::fs::read(rig.path("db")).unwrap()[..10], b"still here");
+}
+
+fn a_dead_hsm_refuses_attach_and_changes_nothing() {
+    let rig = Rig::new();
+    rig.disk("db");
+    rig.disk("attached");
+    rig.write(".evs/disks/attached/attach", "rw").unwrap();
+    rig.hsm.set_mood(Mood::Dead);
+    let refusal = rig.write(".evs/disks/db/attach", "rw").unwrap_err();
+    assert_eq!(errno_of(&refusal), Errno::HOSTDOWN);
+    assert!(rig.read(".evs/error").contains("kms-unreachable"));
+    assert_eq!(rig.read(".evs/disks/db/status"), "available\n");
+    // Attached disks go on.
+    std::fs::write(rig.path("attached"), b"data").unwrap();
+    assert_eq!(&std::fs::read(rig.path("attached")).unwrap()[..4], b"data");
+}
+
+fn a_slow_hsm_holds_up_neither_disks_nor_other_commands() {
+    let rig = Rig::new();
+    rig.disk("fast");
+    rig.write(".evs/disks/fast/attach", "rw").unwrap();
+    let waiting = ["a", "b", "c", "d"];
+    waiting.iter().for_each(|name| rig.disk(name));
+    rig.hsm.set_mood(Mood::Waiting);
+    std::thread::scope(|scope| {
+        // More than there are event loops.
+        let attaches: Vec<_> = waiting
+            .iter()
+            .map(|name| {
+                let path = rig.path(&format!(".evs/disks/{name}/attach"));
+                scope.spawn(move || write_to(&path, "rw"))
+            })
+            .collect();
+        for name in waiting {
+            wait_until("the attach is under way", || {
+                rig.read(&format!(".evs/disks/{name}/status")) == "attaching\n"
+            });
+        }
+        std::fs::write(rig.path("fast"), b"meanwhile").unwrap();
+        assert_eq!(&std::fs::read(rig.path("fast")).unwrap()[..9], b"meanwhile");
+        rig.write(".evs/disks/create", "name=other size=1M encrypted=no").unwrap();
+        // A second verb on a disk that is busy is refused, not queued.
+        let refusal = rig.write(".evs/disks/a/delete", "a").unwrap_err();
+        assert_eq!(errno_of(&refusal), Errno::INVAL);
+        assert!(rig.read(".evs/error").contains("EVS.1046"));
+        rig.hsm.set_mood(Mood::Obliging);
+        for attach in attaches {
+            attach.join().unwrap().unwrap();
+        }
+    });
+    waiting.iter().for_each(|name| assert!(rig.path(name).exists(), "{name}"));
+}
