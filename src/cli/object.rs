@@ -118,7 +118,7 @@ mod tests {
         let value = json!({"zone": "z", "name": "db", "key_state": "enabled", "id": "1"});
         let facts = Object::of(&value).facts(&["name", "size", "key_state"]);
         let names: Vec<&str> = facts.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["name", "key-state", "id", "zone"]);
+        assert_eq!(names, ["name", "key-state", "zone", "id"]);
     }
 
     #[test]

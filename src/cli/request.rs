@@ -77,7 +77,7 @@ mod tests {
             .with_given("size", Some(1 << 30))
             .line()
             .unwrap();
-        assert_eq!(line, "{\"name\":\"a\\nb\",\"op\":\"disk.create\",\"size\":1073741824}\n");
+        assert_eq!(line, "{\"op\":\"disk.create\",\"name\":\"a\\nb\",\"size\":1073741824}\n");
     }
 
     #[test]
