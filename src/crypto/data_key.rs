@@ -95,4 +95,37 @@ mod tests {
         let (one, other) = (Dk::generate().unwrap(), Dk::generate().unwrap());
         assert_ne!(one.expose()[..], other.expose()[..]);
     }
+
+    #[test]
+    fn halves_that_differ_in_one_bit_are_accepted() {
+        let bytes = Secret::fill(|bytes| {
+            bytes[63] = 1;
+            Ok(())
+        });
+        assert!(Dk::from_secret(bytes.unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_wrapped_key_is_stored_as_lowercase_hex_and_read_back() {
+        let wrapped = WrappedDk {
+            key: KeyId::parse("00000000-0000-4000-8000-000000000001").unwrap(),
+            version: 2,
+            bytes: vec![0x00, 0xab, 0xff],
+        };
+        let json = serde_json::to_string(&wrapped).unwrap();
+        let golden =
+            r#"{"key":"00000000-0000-4000-8000-000000000001","version":2,"bytes":"00abff"}"#;
+        assert_eq!(json, golden);
+        assert_eq!(serde_json::from_str::<WrappedDk>(&json).unwrap(), wrapped);
+        for (part, edited) in [
+            ("00abff", "00ABFF"),
+            ("00abff", "0abff"),
+            ("2", "-2"),
+            (r#""version":2,"#, ""),
+            ("}", r#","more":1}"#),
+        ] {
+            let json = golden.replace(part, edited);
+            assert!(serde_json::from_str::<WrappedDk>(&json).is_err(), "{json}");
+        }
+    }
 }

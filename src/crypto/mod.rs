@@ -5,6 +5,10 @@
 //! from `xts-mode`; the batched kernel arranges the same block operations and is proved against it.
 //!
 //! Not covered: registers and caches while a cipher runs, and root on the host.
+//!
+//! A kernel is one file that seals and opens runs of data units (`xts_tweaks.rs` says which), and a
+//! variant of [`Kernel`]; it never sees holes. What walks [`Kernel::ALL`] then tests and measures it.
+//! The portable kernel is the oracle of the others and is not to be made faster.
 
 mod context;
 mod data_key;

@@ -64,4 +64,31 @@ mod tests {
         let other = RecordKey::derive(&Secret::random().unwrap()).unwrap();
         assert!(!other.verify("a/b", b"body", &tag));
     }
+
+    /// The formula of RFC 5869 and RFC 2104, computed by another implementation. Every record that
+    /// lies in a state directory depends on it.
+    #[test]
+    fn tags_are_these_bytes_for_ever() {
+        let root = Secret::fill(|bytes| {
+            bytes.copy_from_slice(&std::array::from_fn::<u8, 32, _>(|at| at as u8));
+            Ok(())
+        });
+        let tag =
+            RecordKey::derive(&root.unwrap()).unwrap().tag("kms/keys/a.toml", b"format = 1\n");
+        assert_eq!(
+            crate::crypto::to_hex(&tag),
+            "dc83dc28cf6079785b0bd34a09058a5c0d36a02c3dbe6539b0bd79c0d04cf5f9"
+        );
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_tag_is_found_out() {
+        let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
+        let tag = key.tag("a", b"body");
+        for bit in 0..tag.len() * 8 {
+            let mut edited = tag;
+            edited[bit / 8] ^= 1 << (bit % 8);
+            assert!(!key.verify("a", b"body", &edited), "bit {bit}");
+        }
+    }
 }

@@ -41,3 +41,29 @@ impl<const N: usize> Secret<N> {
         self.expose()[..].ct_eq(&other.expose()[..]).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+    use crate::error::{Error, ErrorKind};
+
+    #[test]
+    fn two_random_secrets_differ_and_equal_ones_are_equal() {
+        let a = Secret::<32>::random().unwrap();
+        let b = Secret::<32>::random().unwrap();
+        assert!(!a.ct_eq(&b));
+        assert_ne!(a.expose(), &[0; 32]);
+        let copy = Secret::fill(|bytes| {
+            bytes.copy_from_slice(a.expose());
+            Ok(())
+        })
+        .unwrap();
+        assert!(a.ct_eq(&copy));
+    }
+
+    #[test]
+    fn a_failing_fill_gives_no_secret() {
+        let refused = Secret::<16>::fill(|_| Err(Error::new(ErrorKind::Io, "reading a key")));
+        assert_eq!(refused.err().unwrap().kind(), ErrorKind::Io);
+    }
+}

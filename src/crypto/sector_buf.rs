@@ -61,3 +61,24 @@ impl SectorBuf<'_, Plain> {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Sealed, SectorBuf};
+    use crate::units::SectorSize;
+
+    #[test]
+    fn a_buffer_holds_whole_sectors_or_none() {
+        let mut bytes = [7_u8; 1024];
+        assert!(SectorBuf::<Sealed>::to_load(&mut [], SectorSize::S512).as_sealed().is_empty());
+        let mut buffer = SectorBuf::<Sealed>::to_load(&mut bytes, SectorSize::S512);
+        buffer.load_target().fill(9);
+        assert_eq!(buffer.as_sealed(), [9; 1024]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a run has whole sectors")]
+    fn part_of_a_sector_is_a_bug() {
+        SectorBuf::<Sealed>::to_load(&mut [0; 1024], SectorSize::S4096);
+    }
+}

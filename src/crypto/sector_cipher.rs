@@ -227,3 +227,219 @@ fn is_zero(sector: &[u8]) -> bool {
     let (strides, _) = sector.as_chunks::<STRIDE>();
     strides.iter().all(|stride| stride.iter().fold(0, |all, byte| all | byte) == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Secret;
+
+    /// Near 0, where tweaks carry from byte to byte, where they outgrow 64 bits, and at the end.
+    const FIRST_SECTORS: [u64; 6] = [0, 250, u32::MAX as u64 - 2, 1 << 37, 1 << 61, u64::MAX];
+
+    fn dk() -> Dk {
+        let secret = Secret::fill(|bytes| {
+            bytes.copy_from_slice(&std::array::from_fn::<u8, 64, _>(|at| at as u8 * 3 + 1));
+            Ok(())
+        });
+        Dk::from_secret(secret.unwrap()).unwrap()
+    }
+
+    fn cipher(size: SectorSize, kernel: Kernel) -> SectorCipher {
+        SectorCipher::xts_aes_256(dk(), size, kernel).unwrap()
+    }
+
+    fn random(bytes: usize) -> Vec<u8> {
+        let mut random = vec![0; bytes];
+        getrandom::fill(&mut random).unwrap();
+        random
+    }
+
+    fn sealed(cipher: &SectorCipher, first: SectorIndex, plain: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0xee; plain.len()];
+        cipher.seal_from(first, plain, &mut bytes);
+        bytes
+    }
+
+    fn opened(cipher: &SectorCipher, first: SectorIndex, sealed: &[u8]) -> Vec<u8> {
+        let mut bytes = sealed.to_vec();
+        cipher.open(first, SectorBuf::to_load(&mut bytes, cipher.sector_size()));
+        bytes
+    }
+
+    #[test]
+    fn threads_may_share_a_cipher() {
+        fn shared<T: Send + Sync>() {}
+        shared::<SectorCipher>();
+    }
+
+    #[test]
+    fn kernels_agree_on_runs_of_1_to_300_sectors_of_512() {
+        kernels_agree_on_runs_of_1_to_300(SectorSize::S512);
+    }
+
+    #[test]
+    fn kernels_agree_on_runs_of_1_to_300_sectors_of_4096() {
+        kernels_agree_on_runs_of_1_to_300(SectorSize::S4096);
+    }
+
+    // Runs from one first sector are the starts of the longest, so the oracle seals only that one.
+    fn kernels_agree_on_runs_of_1_to_300(size: SectorSize) {
+        let first = SectorIndex::new(7);
+        let plain = random(300 * size.bytes());
+        let expected = sealed(&cipher(size, Kernel::Portable), first, &plain);
+        let batched = cipher(size, Kernel::Batched);
+        for run in 1..=300 {
+            let (plain, expected) = (&plain[..run * size.bytes()], &expected[..run * size.bytes()]);
+            let mut bytes = sealed(&batched, first, plain);
+            assert!(bytes == expected, "sealing {run} sectors");
+            let open = batched.open(first, SectorBuf::to_load(&mut bytes, size));
+            assert!(open.as_plain() == plain, "opening {run} sectors");
+            let again = batched.seal(first, open);
+            assert!(again.as_sealed() == expected, "sealing {run} sectors in place");
+        }
+    }
+
+    #[test]
+    fn kernels_agree_up_to_the_last_sector_number() {
+        for size in SectorSize::ALL {
+            for first in FIRST_SECTORS.map(SectorIndex::new) {
+                let plain = random(67 * size.bytes());
+                let expected = sealed(&cipher(size, Kernel::Portable), first, &plain);
+                let batched = cipher(size, Kernel::Batched);
+                assert!(sealed(&batched, first, &plain) == expected, "from {first:?}");
+                assert!(opened(&batched, first, &expected) == plain, "from {first:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn buffers_may_start_at_any_address() {
+        let first = SectorIndex::new(3);
+        for size in SectorSize::ALL {
+            let bytes = 5 * size.bytes();
+            let plain = random(bytes + 64);
+            for kernel in Kernel::ALL {
+                let cipher = cipher(size, kernel);
+                for (from, to) in (0..64).zip((0..64).rev()) {
+                    let plain = &plain[from..][..bytes];
+                    let mut room = vec![0xee; bytes + 64];
+                    cipher.seal_from(first, plain, &mut room[to..][..bytes]);
+                    let (before, rest) = room.split_at_mut(to);
+                    let (inside, after) = rest.split_at_mut(bytes);
+                    assert!(before.iter().chain(&*after).all(|byte| *byte == 0xee));
+                    let open = cipher.open(first, SectorBuf::to_load(inside, size));
+                    assert!(open.as_plain() == plain, "from {from} to {to}");
+                }
+            }
+        }
+    }
+
+    /// A sector must not depend on the run it was sealed in.
+    #[test]
+    fn a_run_is_its_sectors_one_by_one() {
+        for size in SectorSize::ALL {
+            for kernel in Kernel::ALL {
+                let cipher = cipher(size, kernel);
+                let plain = random(70 * size.bytes());
+                let together = sealed(&cipher, SectorIndex::new(100), &plain);
+                for (at, sector) in plain.chunks(size.bytes()).enumerate() {
+                    let alone = sealed(&cipher, SectorIndex::new(100 + at as u64), sector);
+                    assert!(alone == together[at * size.bytes()..][..size.bytes()], "{at}");
+                }
+            }
+        }
+    }
+
+    /// RULES D10: never-written sectors read as zeros, wherever they lie among written ones.
+    #[test]
+    fn holes_stay_zeros_and_do_not_disturb_their_neighbours() {
+        let first = SectorIndex::new(40);
+        for size in SectorSize::ALL {
+            for kernel in Kernel::ALL {
+                let cipher = cipher(size, kernel);
+                for pattern in 0_u8..=255 {
+                    let mut plain = random(8 * size.bytes());
+                    let mut payload = sealed(&cipher, first, &plain);
+                    for at in (0..8).filter(|at| pattern >> at & 1 == 1) {
+                        plain[at * size.bytes()..][..size.bytes()].fill(0);
+                        payload[at * size.bytes()..][..size.bytes()].fill(0);
+                    }
+                    assert!(opened(&cipher, first, &payload) == plain, "holes {pattern:08b}");
+                }
+            }
+        }
+    }
+
+    /// Zeros that a user wrote are data: they seal to noise, and come back.
+    #[test]
+    fn written_zeros_are_sealed() {
+        for size in SectorSize::ALL {
+            for kernel in Kernel::ALL {
+                let cipher = cipher(size, kernel);
+                let zeros = vec![0; 3 * size.bytes()];
+                let payload = sealed(&cipher, SectorIndex::new(0), &zeros);
+                assert!(payload.chunks(size.bytes()).all(|sector| !is_zero(sector)));
+                assert!(opened(&cipher, SectorIndex::new(0), &payload) == zeros);
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_anywhere_makes_a_sector_written() {
+        for size in SectorSize::ALL {
+            let mut sector = vec![0; size.bytes()];
+            assert!(is_zero(&sector));
+            for at in 0..sector.len() {
+                sector[at] = 1;
+                assert!(!is_zero(&sector), "byte {at}");
+                sector[at] = 0;
+            }
+        }
+    }
+
+    /// RULES D13.
+    #[test]
+    fn the_null_cipher_moves_bytes() {
+        for size in SectorSize::ALL {
+            let (null, plain) = (SectorCipher::null(size), random(3 * size.bytes()));
+            let first = SectorIndex::new(5);
+            assert!(!null.is_encrypting());
+            assert_eq!(sealed(&null, first, &plain), plain);
+            assert_eq!(opened(&null, first, &plain), plain);
+        }
+    }
+
+    #[test]
+    fn no_sectors_are_no_work() {
+        for kernel in Kernel::ALL {
+            let cipher = cipher(SectorSize::S4096, kernel);
+            assert!(sealed(&cipher, SectorIndex::new(0), &[]).is_empty());
+            assert!(opened(&cipher, SectorIndex::new(0), &[]).is_empty());
+        }
+    }
+
+    #[test]
+    fn units_without_a_whole_block_are_refused() {
+        for kernel in Kernel::ALL {
+            let cipher = cipher(SectorSize::S512, kernel);
+            for len in [0, 1, 15] {
+                let refused = cipher.seal_unit(0, &mut vec![0; len]).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::Unsupported);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a run has whole sectors")]
+    fn a_buffer_of_smaller_sectors_is_a_bug() {
+        let mut bytes = [0; 512];
+        let smaller = SectorBuf::to_load(&mut bytes, SectorSize::S512);
+        cipher(SectorSize::S4096, Kernel::Batched).open(SectorIndex::new(0), smaller);
+    }
+
+    #[test]
+    fn a_cipher_prints_no_key() {
+        let shown = format!("{:?}", cipher(SectorSize::S512, Kernel::Batched));
+        assert_eq!(shown, "SectorCipher(aes-xts-plain64, 512 bytes)");
+    }
+}
