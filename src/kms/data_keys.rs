@@ -81,3 +81,49 @@ impl Kms {
 fn associated_data(disk: DiskId, key: KeyId, version: u32, sector_size: SectorSize) -> Vec<u8> {
     EncryptionContext::for_disk(disk, key, version, sector_size).to_associated_data()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, alias};
+    use super::*;
+    use crate::sync::Mutex;
+    use std::sync::Arc;
+
+    /// RULES K1: a key that became unusable while the module worked hands out nothing.
+    #[test]
+    fn a_key_disabled_while_the_module_works_refuses_the_data_key() {
+        let fixture = Fixture::new();
+        let (key, disk) = (fixture.create("finance").id, DiskId::random());
+        let wrapped = fixture.kms.generate_dk(key, disk, SectorSize::S512).unwrap();
+        let disable_meanwhile = || {
+            let kms = Arc::clone(&fixture.kms);
+            fixture.hsm.meanwhile(move || {
+                kms.disable(&alias("finance")).unwrap();
+            });
+        };
+        disable_meanwhile();
+        let opened = fixture.kms.open_dk(&wrapped, disk, SectorSize::S512);
+        assert_eq!(opened.err().unwrap().documented_code(), Some(Code::KMS_0209));
+
+        fixture.kms.enable(&alias("finance")).unwrap();
+        disable_meanwhile();
+        let made = fixture.kms.generate_dk(key, disk, SectorSize::S512);
+        assert_eq!(made.unwrap_err().documented_code(), Some(Code::KMS_0209));
+    }
+
+    /// DESIGN 5: a slow module holds up neither other verbs nor other disks.
+    #[test]
+    fn no_lock_is_held_while_the_module_works() {
+        let fixture = Fixture::new();
+        let (key, disk) = (fixture.create("finance").id, DiskId::random());
+        let (kms, seen) = (Arc::clone(&fixture.kms), Arc::new(Mutex::new(None)));
+        let seen_inside = Arc::clone(&seen);
+        fixture.hsm.meanwhile(move || {
+            let wrapped = kms.generate_dk(key, disk, SectorSize::S4096).unwrap();
+            kms.open_dk(&wrapped, disk, SectorSize::S4096).unwrap();
+            *seen_inside.lock() = Some(kms.list().len());
+        });
+        fixture.kms.generate_dk(key, disk, SectorSize::S4096).unwrap();
+        assert_eq!(*seen.lock(), Some(1));
+    }
+}

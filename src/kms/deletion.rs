@@ -155,3 +155,78 @@ fn days_out_of_range(days: u32) -> Error {
         .code(Code::KMS_1401)
         .remedy(format!("choose {least} to {most} days"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, alias};
+    use super::super::hsm::Hsm;
+    use super::*;
+    use crate::crypto::WrappedDk;
+    use crate::id::DiskId;
+    use crate::units::SectorSize;
+    use std::sync::atomic::Ordering;
+
+    fn with_a_key_past_its_deadline() -> (Fixture, WrappedDk, DiskId) {
+        let fixture = Fixture::new();
+        let (key, disk) = (fixture.create("finance").id, DiskId::random());
+        let wrapped = fixture.kms.generate_dk(key, disk, SectorSize::S4096).unwrap();
+        fixture.kms.schedule_deletion(&alias("finance"), 7).unwrap();
+        fixture.clock.advance(7 * DAY);
+        (fixture, wrapped, disk)
+    }
+
+    /// RULES K9: what the module could not do at once is refused meanwhile and done later.
+    #[test]
+    fn a_key_the_module_could_not_destroy_is_gone_all_the_same_and_tried_again() {
+        let (fixture, wrapped, disk) = with_a_key_past_its_deadline();
+        fixture.hsm.refuses_to_destroy.store(true, Ordering::Relaxed);
+        assert_eq!(fixture.kms.destroy_due().unwrap_err().kind(), ErrorKind::KmsUnreachable);
+        let refused = fixture.kms.open_dk(&wrapped, disk, SectorSize::S4096);
+        assert_eq!(refused.err().unwrap().documented_code(), Some(Code::KMS_0207));
+        let refused = fixture.kms.cancel_deletion(&alias("finance")).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::KeyGone);
+        assert_eq!(fixture.kms.next_deadline(), Some(Duration::ZERO));
+        // A module that does not answer keeps nobody from opening the service.
+        assert_eq!(fixture.reopened().list().len(), 1);
+
+        fixture.hsm.refuses_to_destroy.store(false, Ordering::Relaxed);
+        assert!(fixture.reopened().list().is_empty());
+        assert!(fixture.hsm.list().unwrap().is_empty());
+    }
+
+    /// RULES K9: a crash after the material went and before the record did, with a clock that is
+    /// wrong at the restart.
+    #[test]
+    fn a_destruction_that_was_interrupted_is_finished_whatever_the_clock_says() {
+        let (fixture, ..) = with_a_key_past_its_deadline();
+        // The time is written when it is seen and again for good; the third write is the removal.
+        fixture.store.fail_after(Some(2));
+        assert!(fixture.kms.destroy_due().is_err());
+        assert!(fixture.hsm.list().unwrap().is_empty());
+        fixture.clock.set_wall(jiff::Timestamp::UNIX_EPOCH);
+        assert!(fixture.reopened().list().is_empty());
+    }
+
+    /// RULES K10: nothing is destroyed on the word of a clock whose word is not kept.
+    #[test]
+    fn a_time_that_cannot_be_written_down_destroys_nothing() {
+        let (fixture, ..) = with_a_key_past_its_deadline();
+        fixture.kms.next_deadline();
+        fixture.store.fail_after(Some(0));
+        assert_eq!(fixture.kms.destroy_due().unwrap_err().kind(), ErrorKind::NoSpace);
+        assert_eq!(fixture.hsm.list().unwrap().len(), 1);
+    }
+
+    /// RULES K10: the administrator's word outlives a crash.
+    #[test]
+    fn a_confirmed_deletion_that_was_interrupted_is_finished_at_the_next_opening() {
+        let fixture = Fixture::new();
+        fixture.create("finance");
+        fixture.kms.schedule_deletion(&alias("finance"), 30).unwrap();
+        fixture.clock.set_wall(jiff::Timestamp::UNIX_EPOCH + 40 * DAY);
+        fixture.hsm.refuses_to_destroy.store(true, Ordering::Relaxed);
+        assert!(fixture.kms.confirm_deletion(&alias("finance")).is_err());
+        fixture.hsm.refuses_to_destroy.store(false, Ordering::Relaxed);
+        assert!(fixture.reopened().list().is_empty());
+    }
+}

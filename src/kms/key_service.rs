@@ -236,3 +236,76 @@ impl Kms {
 fn refuse_reserved(alias: &Alias) -> Result<()> {
     Alias::parse_customer(alias.as_str()).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, alias, new_key};
+    use super::*;
+    use std::time::Duration;
+
+    type Verb = fn(&Fixture) -> Result<()>;
+
+    /// A life of a key in which every verb succeeds.
+    const LIFE: &[Verb] = &[
+        |f| f.kms.create(new_key("finance")).map(|_| ()),
+        |f| f.kms.disable(&alias("finance")).map(|_| ()),
+        |f| f.kms.enable(&alias("finance")).map(|_| ()),
+        |f| f.kms.describe(&alias("finance"), Description::parse("ledgers")?).map(|_| ()),
+        |f| f.kms.set_alias(&alias("finance"), alias("payroll")).map(|_| ()),
+        |f| f.kms.schedule_deletion(&alias("payroll"), 7).map(|_| ()),
+        |f| f.kms.cancel_deletion(&alias("payroll")).map(|_| ()),
+        |f| f.kms.schedule_deletion(&alias("payroll"), 7).map(|_| ()),
+        |f| {
+            f.clock.advance(Duration::from_secs(8 * 24 * 3600));
+            f.kms.destroy_due().map(|_| ())
+        },
+    ];
+
+    /// Every write of that life fails once: the verb is refused or did not need it, what is shown
+    /// and what a restart would show stay the same thing, and the next attempt succeeds.
+    #[test]
+    fn a_failed_write_leaves_the_key_as_it_was_in_memory_and_at_rest() {
+        for writes in 0.. {
+            let fixture = Fixture::new();
+            fixture.store.fail_after(Some(writes));
+            for verb in LIFE {
+                let before = fixture.kms.list();
+                if verb(&fixture).is_err() {
+                    assert_eq!(fixture.kms.list(), before, "write {writes}");
+                    verb(&fixture).unwrap();
+                }
+                assert_eq!(fixture.reopened().list(), fixture.kms.list(), "write {writes}");
+            }
+            assert!(fixture.kms.list().is_empty() && fixture.hsm.list().unwrap().is_empty());
+            if fixture.store.is_armed() {
+                assert!(writes > LIFE.len(), "each verb writes at least once");
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn two_who_create_the_same_alias_at_once_make_one_key_and_no_material_too_many() {
+        let fixture = Fixture::new();
+        let kms = Arc::clone(&fixture.kms);
+        fixture.hsm.meanwhile(move || {
+            kms.create(new_key("finance")).unwrap();
+        });
+        let error = fixture.kms.create(new_key("finance")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Exists);
+        assert_eq!((fixture.kms.list().len(), fixture.hsm.list().unwrap().len()), (1, 1));
+    }
+
+    /// RULES K2: made on first use, once.
+    #[test]
+    fn the_default_key_is_made_once_also_by_two_at_once() {
+        let fixture = Fixture::new();
+        let kms = Arc::clone(&fixture.kms);
+        fixture.hsm.meanwhile(move || {
+            kms.ensure_default().unwrap();
+        });
+        let key = fixture.kms.ensure_default().unwrap();
+        assert_eq!(fixture.kms.list(), [key]);
+        assert_eq!(fixture.hsm.list().unwrap().len(), 1);
+    }
+}

@@ -35,3 +35,6 @@ pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
 pub use soft_hsm::SoftHsm;
 pub use state::{KeyState, Material, Operation, Outcome};
+
+#[cfg(test)]
+mod fixture;

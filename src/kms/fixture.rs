@@ -1,0 +1,178 @@
+//! A key service whose store and module can be made to fail, for tests.
+
+use super::{CmkVersion, Hsm, KeyView, Kms, NewKey, Origin, SoftHsm};
+use crate::crypto::Dk;
+use crate::crypto::RecordKey;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::id::Alias;
+use crate::id::Description;
+use crate::records::MemoryStore;
+use crate::records::RecordPath;
+use crate::records::RecordStore;
+use crate::records::Records;
+use crate::sync::Mutex;
+use crate::sys::ManualClock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A store of which one write to come fails, before it has any effect.
+#[derive(Default)]
+pub struct FaultyStore {
+    inner: MemoryStore,
+    writes_until_failure: Mutex<Option<usize>>,
+}
+
+impl FaultyStore {
+    pub fn fail_after(&self, writes: Option<usize>) {
+        *self.writes_until_failure.lock() = writes;
+    }
+
+    /// Whether the failure is still to come.
+    pub fn is_armed(&self) -> bool {
+        self.writes_until_failure.lock().is_some()
+    }
+
+    fn write(&self) -> Result<()> {
+        let mut left = self.writes_until_failure.lock();
+        match *left {
+            Some(0) => {
+                *left = None;
+                Err(Error::new(ErrorKind::NoSpace, "the store is full"))
+            }
+            Some(writes) => {
+                *left = Some(writes - 1);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl RecordStore for FaultyStore {
+    fn get(&self, path: &RecordPath) -> Result<Option<Vec<u8>>> {
+        self.inner.get(path)
+    }
+
+    fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+        self.write()?;
+        self.inner.put(path, bytes)
+    }
+
+    fn remove(&self, path: &RecordPath) -> Result<()> {
+        self.write()?;
+        self.inner.remove(path)
+    }
+
+    fn list(&self, dir: &RecordPath) -> Result<Vec<String>> {
+        self.inner.list(dir)
+    }
+
+    fn place(&self, path: &RecordPath) -> String {
+        self.inner.place(path)
+    }
+}
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// A module during whose next piece of work something else happens.
+pub struct SlowHsm {
+    inner: SoftHsm,
+    meanwhile: Mutex<Option<Meanwhile>>,
+    pub refuses_to_destroy: AtomicBool,
+}
+
+impl SlowHsm {
+    pub fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock() = Some(Box::new(happens));
+    }
+
+    fn work<T>(&self, result: T) -> T {
+        let happens = self.meanwhile.lock().take();
+        if let Some(happens) = happens {
+            happens();
+        }
+        result
+    }
+}
+
+impl Hsm for SlowHsm {
+    fn record_key(&self) -> Result<RecordKey> {
+        self.inner.record_key()
+    }
+
+    fn generate(&self, cmk: CmkVersion) -> Result<()> {
+        self.work(self.inner.generate(cmk))
+    }
+
+    fn generate_dk_wrapped(&self, cmk: CmkVersion, associated: &[u8]) -> Result<Vec<u8>> {
+        self.work(self.inner.generate_dk_wrapped(cmk, associated))
+    }
+
+    fn wrap_dk(&self, cmk: CmkVersion, associated: &[u8], dk: &Dk) -> Result<Vec<u8>> {
+        self.work(self.inner.wrap_dk(cmk, associated, dk))
+    }
+
+    fn unwrap_dk(&self, cmk: CmkVersion, associated: &[u8], wrapped: &[u8]) -> Result<Dk> {
+        self.work(self.inner.unwrap_dk(cmk, associated, wrapped))
+    }
+
+    fn destroy(&self, cmk: CmkVersion) -> Result<()> {
+        if self.refuses_to_destroy.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::KmsUnreachable, "the module does not answer"));
+        }
+        self.inner.destroy(cmk)
+    }
+
+    fn list(&self) -> Result<Vec<CmkVersion>> {
+        self.inner.list()
+    }
+}
+
+/// A service and all that is around it.
+pub struct Fixture {
+    _scratch: tempfile::TempDir,
+    pub store: Arc<FaultyStore>,
+    pub hsm: Arc<SlowHsm>,
+    pub clock: Arc<ManualClock>,
+    pub kms: Arc<Kms>,
+}
+
+impl Fixture {
+    pub fn new() -> Fixture {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let (root, directory) = (scratch.path().join("root.key"), scratch.path().join("hsm"));
+        SoftHsm::initialise(&root, &directory).expect("a fresh module");
+        let hsm = Arc::new(SlowHsm {
+            inner: SoftHsm::open(&root, &directory).expect("the module opens"),
+            meanwhile: Mutex::new(None),
+            refuses_to_destroy: AtomicBool::new(false),
+        });
+        let store = Arc::new(FaultyStore::default());
+        let clock = Arc::new(ManualClock::at(jiff::Timestamp::UNIX_EPOCH));
+        let kms = Arc::new(open(&store, &hsm, &clock).expect("an empty service opens"));
+        Fixture { _scratch: scratch, store, hsm, clock, kms }
+    }
+
+    /// What a service opened now over the same state would be.
+    pub fn reopened(&self) -> Kms {
+        open(&self.store, &self.hsm, &self.clock).expect("the state is sound")
+    }
+
+    pub fn create(&self, text: &str) -> KeyView {
+        self.kms.create(new_key(text)).expect("there is room")
+    }
+}
+
+pub fn new_key(text: &str) -> NewKey {
+    NewKey { alias: alias(text), origin: Origin::Kms, description: Description::default() }
+}
+
+pub fn alias(text: &str) -> Alias {
+    Alias::parse(text).expect("a valid alias")
+}
+
+fn open(store: &Arc<FaultyStore>, hsm: &Arc<SlowHsm>, clock: &Arc<ManualClock>) -> Result<Kms> {
+    Kms::open(Records::new(store.clone(), hsm.record_key()?), hsm.clone(), clock.clone())
+}
