@@ -286,7 +286,7 @@ mod tests {
         let mut watch = begun();
         watch.observe(wall(100 * DAY), passed(100 * DAY));
         watch.observe(wall(0), passed(100 * DAY));
-        watch.observe(wall(101 * DAY), passed(100 * DAY));
+        watch.observe(wall(100 * DAY), passed(100 * DAY));
         assert!(watch.is_in_doubt());
     }
 

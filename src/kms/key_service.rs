@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Master keys and what can be done with them (RULES section 2).
 ///
 /// A change of a key is written before it takes effect; a verb that fails leaves the key as it was.
-/// Every verb reads the clock first.
+/// Every verb but those that only show keys reads the clock first.
 pub struct Kms {
     pub(super) ring: KeyRing,
     pub(super) hsm: Arc<dyn Hsm>,
@@ -54,6 +54,7 @@ impl Kms {
     /// `invalid` with KMS.1101 for an alias under `evs/`; `exists` with KMS.1104; `quota` with
     /// KMS.1105; what the module and the store report.
     pub fn create(&self, new: NewKey) -> Result<KeyView> {
+        self.deadlines.observe();
         refuse_reserved(&new.alias)?;
         self.add(new)
     }
@@ -63,6 +64,7 @@ impl Kms {
     /// # Errors
     /// What the module and the store report.
     pub fn ensure_default(&self) -> Result<KeyView> {
+        self.deadlines.observe();
         let alias = Alias::evs_default();
         if let Ok(key) = self.ring.find(&alias) {
             return Ok(key.view());
@@ -187,7 +189,6 @@ impl Kms {
     /// Makes a key: its material first, since a record without material would be a key that looks
     /// usable and is not, while material without a record is only a file too many.
     fn add(&self, new: NewKey) -> Result<KeyView> {
-        self.deadlines.observe();
         self.ring.change().check_room_for(&new.alias)?;
         let key = Key::new(KeyId::random(), new, self.deadlines.now());
         let cmk = CmkVersion { key: key.id, version: key.version };

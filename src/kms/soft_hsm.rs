@@ -63,10 +63,12 @@ impl SoftHsm {
         PrivateDir::open_or_create(directory)?;
         let file = PrivateFile::create(root_key_file)?;
         let root = Secret::<ROOT_BYTES>::random()?;
-        file.file()
-            .write_all(root.expose())
-            .and_then(|()| file.file().sync_all())
-            .map_err(|cause| Error::io(format!("writing {}", root_key_file.display()), cause))?;
+        let written = file.file().write_all(root.expose()).and_then(|()| file.file().sync_all());
+        if let Err(cause) = written {
+            // Nothing is under it yet, and half a root key would only be in the way.
+            let _ = std::fs::remove_file(root_key_file);
+            return Err(Error::io(format!("writing {}", root_key_file.display()), cause));
+        }
         PrivateFile::make_creation_durable(root_key_file)
     }
 

@@ -35,12 +35,8 @@ impl PrivateDir {
     /// `not-found`; `integrity` with the repair when it belongs to somebody else or is open to
     /// others; `io`.
     pub fn open(path: &Path) -> Result<Self> {
-        let fd = rustix::fs::open(path, directory_flags(), Mode::empty()).map_err(|cause| {
-            let kind =
-                if cause == Errno::NOENT { ErrorKind::NotFound } else { ErrorKind::Integrity };
-            Error::new(kind, format!("{} cannot be opened as a directory", path.display()))
-                .caused_by(std::io::Error::from(cause))
-        })?;
+        let fd = rustix::fs::open(path, directory_flags(), Mode::empty())
+            .map_err(|cause| cannot_enter(path, cause))?;
         let directory = PrivateDir { fd, place: path.to_owned() };
         let status =
             rustix::fs::fstat(&directory.fd).map_err(|c| directory.failed("examining", c))?;
@@ -190,11 +186,7 @@ impl PrivateDir {
         match rustix::fs::openat(&self.fd, name, directory_flags(), Mode::empty()) {
             Ok(fd) => Ok(Some(PrivateDir { fd, place })),
             Err(Errno::NOENT) => Ok(None),
-            Err(cause) => Err(Error::new(
-                ErrorKind::Integrity,
-                format!("{} cannot be opened as a directory", place.display()),
-            )
-            .caused_by(std::io::Error::from(cause))),
+            Err(cause) => Err(cannot_enter(&place, cause)),
         }
     }
 
@@ -269,6 +261,17 @@ pub(super) fn sync_parent(path: &Path) -> Result<()> {
     rustix::fs::open(parent, directory_flags(), Mode::empty())
         .and_then(rustix::fs::fsync)
         .map_err(|cause| Error::io(format!("synchronising {}", parent.display()), cause.into()))
+}
+
+fn cannot_enter(place: &Path, cause: Errno) -> Error {
+    let place = place.display();
+    match cause {
+        Errno::NOENT => Error::new(ErrorKind::NotFound, format!("there is no directory {place}")),
+        Errno::NOTDIR | Errno::LOOP => {
+            Error::new(ErrorKind::Integrity, format!("{place} is not a directory, or is a link"))
+        }
+        cause => Error::io(format!("opening directory {place}"), cause.into()),
+    }
 }
 
 fn directory_flags() -> OFlags {
