@@ -11,8 +11,8 @@ Examples:
   evsfs status                          see everything at a glance
 
 Times are shown in UTC. Exit codes: 0 ok, 1 internal, 2 usage, 3 not found, 4 wrong status or busy,
-5 key unusable, 6 permission or agency, 7 integrity, 8 KMS unreachable, 9 no space or quota, 10 exists,
-11 no mount.";
+5 key unusable, 6 permission or agency, 7 integrity, 8 KMS unreachable, 9 no space or quota,
+10 exists, 11 no mount.";
 
 /// Encrypted virtual disks as files, attached and detached by the state of their keys.
 #[derive(Debug, clap::Parser)]
@@ -152,11 +152,6 @@ pub(super) enum DiskCommand {
         #[arg(long)]
         size: String,
     },
-    /// Wrap a disk's data key again under the newest version of its key
-    Rewrap {
-        /// The disk
-        name: String,
-    },
     /// Delete a disk and all data on it
     Delete {
         /// The disk
@@ -293,7 +288,6 @@ impl Command {
             Command::Disk(DiskCommand::Attach { .. }) => "disk attach",
             Command::Disk(DiskCommand::Detach { .. }) => "disk detach",
             Command::Disk(DiskCommand::Extend { .. }) => "disk extend",
-            Command::Disk(DiskCommand::Rewrap { .. }) => "disk rewrap",
             Command::Disk(DiskCommand::Delete { .. }) => "disk delete",
             Command::Key(KeyCommand::Create { .. }) => "key create",
             Command::Key(KeyCommand::List) => "key list",
@@ -320,7 +314,6 @@ impl DiskCommand {
             DiskCommand::Attach { name, .. } => (name, "was not attached"),
             DiskCommand::Detach { name, .. } => (name, "was not detached"),
             DiskCommand::Extend { name, .. } => (name, "was not extended"),
-            DiskCommand::Rewrap { name } => (name, "was not rewrapped"),
             DiskCommand::Delete { name } => (name, "was not deleted"),
         };
         format!("disk {name:?} {what}")
@@ -376,7 +369,6 @@ mod tests {
             ("evsfs disk attach db --read-only", "disk attach"),
             ("evsfs disk detach db --force", "disk detach"),
             ("evsfs disk extend db --size 20G", "disk extend"),
-            ("evsfs disk rewrap db", "disk rewrap"),
             ("evsfs disk delete db --yes", "disk delete"),
             ("evsfs key create finance --description money", "key create"),
             ("evsfs key create finance --external", "key create"),

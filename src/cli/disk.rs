@@ -71,10 +71,6 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
             let disk = session.call(&request)?;
             session.answer(&disk, |_| format!("disk {name:?} has {size} now\n"))
         }
-        DiskCommand::Rewrap { name } => {
-            let disk = session.call(&named("disk.rewrap", name)?)?;
-            session.answer(&disk, |_| format!("disk {name:?} is rewrapped\n"))
-        }
         DiskCommand::Delete { name } => {
             let request = named("disk.delete", name)?;
             session.confirm(&format!("This deletes disk {name:?} and all data on it"), name)?;

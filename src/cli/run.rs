@@ -203,7 +203,6 @@ mod tests {
                 r#"{"op":"disk.detach","name":"db","force":true}"#,
             ),
             ("evsfs disk extend db --size 2K", r#"{"op":"disk.extend","name":"db","size":2048}"#),
-            ("evsfs disk rewrap db", r#"{"op":"disk.rewrap","name":"db"}"#),
             ("evsfs disk delete db --yes", r#"{"op":"disk.delete","name":"db"}"#),
             (
                 "evsfs key create a --description d",
