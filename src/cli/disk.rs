@@ -36,7 +36,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
     match command {
         DiskCommand::Create(args) => {
             let disk = agency::call_or_offer(session, &creation(args)?)?;
-            session.answer(&disk, shown)
+            session.answer(&disk, |disk| table(&Value::Array(vec![disk.clone()])))
         }
         DiskCommand::List => {
             let disks = session.call(&Request::new("disk.list"))?;

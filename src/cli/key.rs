@@ -35,7 +35,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
                 .with("origin", if *external { "external" } else { "kms" })
                 .with_given("description", description.as_ref().map(Description::as_str));
             let key = session.call(&request)?;
-            session.answer(&key, shown)
+            session.answer(&key, |key| table(&Value::Array(vec![key.clone()])))
         }
         KeyCommand::List => {
             let keys = session.call(&Request::new("key.list"))?;
