@@ -23,7 +23,7 @@ test: install-deps
 	else \
 	    $(CARGO) test --no-fail-fast; \
 	fi
-	$(CARGO) test --doc --quiet
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --quiet
 
 bench: install-deps

@@ -1,7 +1,7 @@
 //! `mount.toml`, typed and then checked in one list of rules.
 //!
-//! Text becomes a [`document`] (the shape: unknown keys and wrong types are refused there), a
-//! document becomes a [`Config`] by [`rules`] (the values, one after the other). Whatever is refused
+//! Text becomes a `document` (the shape: unknown keys and wrong types are refused there), a
+//! document becomes a [`Config`] by `rules` (the values, one after the other). Whatever is refused
 //! names the file, the dotted key and the reason. A `Config` that exists has passed every rule; what
 //! needs the machine (permissions of the state directory, whether a path exists) is for the daemon.
 //!

@@ -57,7 +57,7 @@ pub struct MountSettings {
 /// What the kernel keeps of disk files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheMode {
-    /// Page cache, written back later.
+    /// Page cache; write(2) goes through to the backing, shared mappings are written back later.
     Writeback,
     /// Nothing: every read and write reaches the daemon.
     None,
