@@ -41,9 +41,7 @@ impl Namespace {
                 "keys" => Some(Node::Keys),
                 name => ControlFile::from_name(name).map(Node::ControlFile),
             },
-            Node::Disks if name == CREATE && self.disk_named(caller, CREATE).is_none() => {
-                Some(Node::DiskCreate)
-            }
+            Node::Disks if name == CREATE => Some(Node::DiskCreate),
             Node::Disks => self.disk_named(caller, name),
             Node::Disk(id) => DiskFile::from_name(name).map(|file| Node::DiskFile(id, file)),
             Node::Keys => match name {
