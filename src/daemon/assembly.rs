@@ -1,23 +1,27 @@
 //! From a configuration to a service.
 
+use super::hsm_secret::{HsmSecret, demand};
 use crate::auth::{Agency, Authority};
 use crate::config::{Config, HsmChoice, RootKeyProtection};
+use crate::crypto::SecretText;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Uid;
-use crate::kms::{Hsm, Kms, SoftHsm};
+use crate::kms::{Hsm, Kms, RootKeyFile, SoftHsm};
 use crate::records::{DirStore, Records};
 use crate::service::{KernelCache, Parts, Service, Settings};
 use crate::sys::{Clock, SystemClock};
 use std::sync::Arc;
 
-/// Opens the HSM that the configuration names.
-pub(super) fn open_hsm(config: &Config) -> Result<Arc<dyn Hsm>> {
+/// Opens the HSM that the configuration names; `secret` is what it needs besides files.
+pub(super) fn open_hsm(config: &Config, secret: Option<&SecretText>) -> Result<Arc<dyn Hsm>> {
     match &config.kms.hsm {
         HsmChoice::Soft { root_key_file, protection: RootKeyProtection::FilePermissions } => {
             Ok(Arc::new(SoftHsm::open(root_key_file, &config.state_dir.join("hsm"))?))
         }
-        HsmChoice::Soft { protection: RootKeyProtection::Passphrase, .. } => {
-            Err(not_built_in("kms.passphrase", "leave out kms.passphrase"))
+        HsmChoice::Soft { root_key_file, protection: RootKeyProtection::Passphrase } => {
+            let passphrase = demand(secret, HsmSecret::Passphrase)?;
+            let root = RootKeyFile::at(root_key_file).open_with_passphrase(passphrase)?;
+            Ok(Arc::new(SoftHsm::with_root(root, &config.state_dir.join("hsm"))?))
         }
         HsmChoice::Pkcs11 { .. } => {
             Err(not_built_in("kms.hsm = \"pkcs11\"", "set kms.hsm = \"soft\""))
@@ -36,8 +40,12 @@ pub(super) fn open_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
 }
 
 /// Puts a service together; its disks are not loaded yet.
-pub(super) fn assemble(config: &Config, kernel: Arc<dyn KernelCache>) -> Result<Service> {
-    let hsm = open_hsm(config)?;
+pub(super) fn assemble(
+    config: &Config,
+    secret: Option<&SecretText>,
+    kernel: Arc<dyn KernelCache>,
+) -> Result<Service> {
+    let hsm = open_hsm(config, secret)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kms = Kms::open(open_records(config, &*hsm)?, hsm.clone(), clock.clone())?;
     let records = Arc::new(open_records(config, &*hsm)?);

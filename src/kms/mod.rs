@@ -11,7 +11,7 @@
 //!        |                              |                       |
 //!        +---- key_ring: records  ------+---- deadlines --------+---- hsm: material
 //!                  |                              |                       |
-//!              key, state                    clock_watch               soft_hsm
+//!              key, state                    clock_watch          soft_hsm, root_key
 //! ```
 //!
 //! Not covered: somebody who can write the state directory can put back an older record with its
@@ -26,6 +26,7 @@ mod hsm;
 mod key;
 mod key_ring;
 mod key_service;
+mod root_key;
 mod soft_hsm;
 mod state;
 
@@ -33,6 +34,7 @@ pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
 pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
+pub use root_key::RootKeyFile;
 pub use soft_hsm::SoftHsm;
 pub use state::{KeyState, Material, Operation, Outcome};
 
