@@ -139,6 +139,12 @@ impl Payloads {
         }
     }
 
+    /// Whether a disk's directory holds nothing: a crash came before its record was written or after
+    /// it was removed, and no disk is lost with it.
+    pub fn has_empty_directory(&self, id: DiskId) -> bool {
+        std::fs::read_dir(self.directory_of(id)).is_ok_and(|mut entries| entries.next().is_none())
+    }
+
     /// Total and free bytes of the file system that holds the state directory.
     ///
     /// # Errors

@@ -5,6 +5,30 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alone;
+mod content;
+mod detach;
+mod durability;
+mod faults;
+mod forced_detach;
+mod keys;
+mod names_and_sizes;
+mod restart;
+mod rig;
+mod status;
+
 fn main() -> std::process::ExitCode {
-    support::run_trials(Vec::new())
+    let files = [
+        status::trials(),
+        keys::trials(),
+        detach::trials(),
+        forced_detach::trials(),
+        restart::trials(),
+        content::trials(),
+        names_and_sizes::trials(),
+        durability::trials(),
+        faults::trials(),
+        alone::trials(),
+    ];
+    support::run_trials(files.into_iter().flatten().collect())
 }

@@ -8,6 +8,6 @@ mod run;
 mod trials;
 
 pub use loop_device::LoopDevice;
-pub use mount::{Mount, Setup, wait_until};
+pub use mount::{Mount, Setup, is_running, wait_until};
 pub use run::{Output, run};
 pub use trials::{Needs, run_trials, trial};
