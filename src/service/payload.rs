@@ -38,6 +38,14 @@ impl Payloads {
         self.state_dir.join("disks").join(id.to_string())
     }
 
+    /// Where a disk's payload lies.
+    pub fn path_of(&self, record: &DiskRecord) -> PathBuf {
+        match &record.backing {
+            Some(path) => path.clone(),
+            None => self.directory_of(record.id).join("payload"),
+        }
+    }
+
     /// Refuses a backing that no administrator has named in the configuration.
     ///
     /// # Errors
