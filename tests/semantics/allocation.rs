@@ -24,6 +24,12 @@ pub fn trials() -> Vec<Trial> {
             f8_plain_fallocate_keeps_to_the_size,
         ),
         trials_of(
+            "f8_zeroing_past_the_end_never_moves_it",
+            fuse,
+            Variant::CACHES,
+            f8_zeroing_past_the_end_never_moves_it,
+        ),
+        trials_of(
             "f8_other_modes_are_not_supported",
             fuse,
             Variant::CACHES,
@@ -126,6 +132,28 @@ fn f8_plain_fallocate_keeps_to_the_size(variant: Variant) {
     }
     assert_eq!(rig.size(), SIZE as u64);
     assert_same("what was there", &read(&file, 0, SIZE), &expected);
+}
+
+/// F8 and F4: zeroing that would make a file larger is refused; with KEEP_SIZE what lies past the
+/// end is left out, as it is for a punch.
+fn f8_zeroing_past_the_end_never_moves_it(variant: Variant) {
+    let (rig, mut expected) = full_disk(variant);
+    let file = open_rw(rig.path(), OFlags::empty());
+    let zero = FallocateFlags::ZERO_RANGE;
+    for (offset, len) in [(SIZE, 1), (SIZE - 100, 101), (0, SIZE + 1)] {
+        let refused = fallocate(&file, zero, offset as u64, len as u64);
+        assert_eq!(refused, Err(Errno::NOSPC), "{len} bytes at {offset}");
+        assert_eq!(seek(&file, SeekFrom::End(0)).unwrap(), SIZE as u64);
+        assert_eq!(file.metadata().unwrap().len(), SIZE as u64);
+    }
+    assert_same("what was there", &read(&file, 0, SIZE), &expected);
+    for how in [PUNCH, zero | FallocateFlags::KEEP_SIZE] {
+        fallocate(&file, how, SIZE as u64, 4096).unwrap();
+        fallocate(&file, how, SIZE as u64 - 100, 5000).unwrap();
+        expected[SIZE - 100..].fill(0);
+        assert_same(&format!("{how:?}"), &read(&file, 0, SIZE), &expected);
+        assert_eq!(seek(&file, SeekFrom::End(0)).unwrap(), SIZE as u64);
+    }
 }
 
 /// F8: other modes fail with EOPNOTSUPP.
