@@ -115,8 +115,9 @@ impl Payloads {
         }
     }
 
-    /// Removes a disk's own payload. A payload at a chosen backing stays where it is: without the
-    /// data key, which goes with the record, it is noise.
+    /// Removes a disk's own payload. A payload at a chosen backing stays where it is, for whoever
+    /// chose the place to remove: that of an encrypted disk is noise without the data key, which
+    /// goes with the record; that of an unencrypted one is its content.
     ///
     /// # Errors
     /// `io`; a payload that is gone already is no error.
