@@ -63,7 +63,22 @@ pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Resu
     for directory in records.list(&RecordPath::parse("disks")?)? {
         report.checked += 1;
         let file = config.state_dir.join("disks").join(&directory).join("disk.toml");
-        let loaded = DiskId::parse(&directory).and_then(|id| {
+        let id = DiskId::parse(&directory);
+        if let Ok(id) = &id
+            && payloads.has_empty_directory(*id)
+        {
+            if repair {
+                payloads.remove_directory(*id)?;
+            }
+            report.findings.push(Finding {
+                file: payloads.directory_of(*id),
+                problem: "a crash left this directory, which holds nothing".to_owned(),
+                remedy: "evsfs check --repair, or mount once".to_owned(),
+                repaired: repair,
+            });
+            continue;
+        }
+        let loaded = id.and_then(|id| {
             records.load::<DiskRecord>(&DiskRecord::path_of(id)?)?.ok_or_else(|| {
                 Error::new(ErrorKind::Integrity, "the record is missing beside its payload")
                     .remedy("put the record back from a copy of the state directory")

@@ -12,6 +12,7 @@ use crate::fuse::{FuseKernelCache, MountOptions, mount, prepare_mountpoint};
 use crate::sys;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 /// A mount that answers.
 #[derive(Debug, Clone)]
@@ -53,12 +54,19 @@ pub fn serve(
     let session = mount(Arc::new(Namespace::new(service.clone())), &kernel, &options)?;
     let threads = |cause| Error::io("starting a thread", cause);
     let _deadlines = Deadlines::watch(service.clone()).map_err(threads)?;
-    shutdown::on_request(service.clone(), &config).map_err(threads)?;
+    // The first of two: the kernel ends the session, or a stop takes the mount from under open
+    // files, whose holders would keep the session for as long as they please.
+    let (end, ended) = channel();
+    shutdown::on_request(service.clone(), &config, end.clone()).map_err(threads)?;
+    std::thread::Builder::new()
+        .name("evsfs-session".to_owned())
+        .spawn(move || end.send(session.wait()))
+        .map_err(threads)?;
     log::info!("mounted on {} version={}", config.mountpoint.display(), env!("CARGO_PKG_VERSION"));
     announce(Ready { pid: std::process::id(), mountpoint: config.mountpoint.clone() });
 
-    let ended = session.wait();
-    // Unmounted by whomever: no file is open any more.
+    let ended = ended.recv().expect("the shutdown thread keeps a sender as long as it waits");
+    // After an unmount by whomever no file is open any more; after a stop all is closed already.
     service.close_all();
     log::info!("unmounted from {}", config.mountpoint.display());
     ended
