@@ -9,7 +9,7 @@
 use super::permit::Permit;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::records::{RecordPath, Records};
-use crate::sync::RwLock;
+use crate::sync::{RwLock, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -85,29 +85,29 @@ impl Agency {
         Err(Error::new(ErrorKind::NoAgency, why).code(code).remedy(remedy))
     }
 
-    /// Creates the agency.
+    /// Is about to create the agency.
     ///
     /// # Errors
-    /// `exists` when it is there; `io` and `no-space` from the state directory.
-    pub fn create(&self, _permit: Permit) -> Result<()> {
+    /// `exists` when it is there.
+    pub fn create(&self, _permit: Permit) -> Result<AgencyChange<'_>> {
         self.change(AgencyState::Present, || {
             Error::new(ErrorKind::Exists, format!("the agency {AGENCY_NAME} is there already"))
                 .remedy("evsfs agency show")
         })
     }
 
-    /// Deletes the agency; attached disks go on (RULES A4).
+    /// Is about to delete the agency; attached disks go on (RULES A4).
     ///
     /// # Errors
-    /// `not-found` when there is none; `io` and `no-space` from the state directory.
-    pub fn delete(&self, _permit: Permit) -> Result<()> {
+    /// `not-found` when there is none.
+    pub fn delete(&self, _permit: Permit) -> Result<AgencyChange<'_>> {
         self.change(AgencyState::Removed, || {
             Error::new(ErrorKind::NotFound, "there is no agency").remedy("evsfs agency create")
         })
     }
 
-    fn change(&self, to: AgencyState, refusal: impl FnOnce() -> Error) -> Result<()> {
-        let mut state = self.state.write();
+    fn change(&self, to: AgencyState, refusal: impl FnOnce() -> Error) -> Result<AgencyChange<'_>> {
+        let state = self.state.write();
         let is_change = match to {
             AgencyState::Present => *state != AgencyState::Present,
             AgencyState::Removed | AgencyState::Never => *state == AgencyState::Present,
@@ -115,8 +115,27 @@ impl Agency {
         if !is_change {
             return Err(refusal());
         }
-        self.records.save(&self.path, &ProjectRecord { agency: to })?;
-        *state = to;
+        Ok(AgencyChange { agency: self, state, to })
+    }
+}
+
+/// A change that is allowed. Nobody else changes the agency, or asks for it, until this is carried
+/// out or dropped.
+#[must_use = "nothing has changed before it is carried out"]
+pub struct AgencyChange<'a> {
+    agency: &'a Agency,
+    state: RwLockWriteGuard<'a, AgencyState>,
+    to: AgencyState,
+}
+
+impl AgencyChange<'_> {
+    /// Carries the change out.
+    ///
+    /// # Errors
+    /// `io` and `no-space` from the state directory; nothing has changed then.
+    pub fn carry_out(mut self) -> Result<()> {
+        self.agency.records.save(&self.agency.path, &ProjectRecord { agency: self.to })?;
+        *self.state = self.to;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ mod authority;
 mod caller;
 mod permit;
 
-pub use agency::{AGENCY_NAME, Agency};
+pub use agency::{AGENCY_NAME, Agency, AgencyChange};
 pub use authority::Authority;
 pub use caller::Caller;
 pub use permit::{Action, Permit};

@@ -14,6 +14,8 @@ pub enum Action {
     ManageKeys,
     /// Create or delete the agency.
     ManageAgency,
+    /// Read what the KMS was asked for.
+    ReadAudit,
     /// Create a disk of one's own.
     CreateObject,
     /// See or use a disk that belongs to `owner`.

@@ -59,6 +59,9 @@ pub(super) enum Command {
     /// Let EVS use the KMS on behalf of the project's users
     #[command(subcommand)]
     Agency(AgencyCommand),
+    /// See what the KMS was asked for, and by whom
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look after what protects all keys, while nothing is mounted
     #[command(subcommand)]
     Hsm(HsmCommand),
@@ -279,6 +282,27 @@ pub(super) enum AgencyCommand {
 }
 
 #[derive(Debug, clap::Subcommand)]
+pub(super) enum AuditCommand {
+    /// Show the audit log
+    Show {
+        /// Go on showing entries as they come; with --json one object a line
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Find out whether the audit log is whole; ends with exit code 7 if it is not
+    Verify(AuditVerifyArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AuditVerifyArgs {
+    /// Verify the log of this configuration's state directory, which is not mounted
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub secret: SecretArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
 pub(super) enum HsmCommand {
     /// Put the root key under another passphrase, or under one for the first time
     ChangePassphrase(ChangePassphraseArgs),
@@ -309,6 +333,8 @@ impl Command {
             Command::Umount(_) => "nothing was unmounted".to_owned(),
             Command::Status => "the status cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
+            Command::Audit(AuditCommand::Show { .. }) => "the audit log cannot be shown".to_owned(),
+            Command::Audit(AuditCommand::Verify(_)) => "the audit log is not verified".to_owned(),
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
                 "the passphrase was not changed".to_owned()
             }
@@ -330,6 +356,8 @@ impl Command {
             Command::Umount(_) => "umount",
             Command::Status => "status",
             Command::Check(_) => "check",
+            Command::Audit(AuditCommand::Show { .. }) => "audit show",
+            Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",
             Command::Disk(DiskCommand::Create(_)) => "disk create",
             Command::Disk(DiskCommand::List) => "disk list",
@@ -435,6 +463,8 @@ mod tests {
             ("evsfs check --repair -c /f", "check"),
             ("evsfs init --root-key passphrase --passphrase-file /p", "init"),
             ("evsfs mount --passphrase-fd 3", "mount"),
+            ("evsfs audit show --follow", "audit show"),
+            ("evsfs audit verify -c /f --passphrase-file /p", "audit verify"),
             ("evsfs hsm change-passphrase -c /f", "hsm change-passphrase"),
             (
                 "evsfs hsm change-passphrase --passphrase-file /a --new-passphrase-fd 4",

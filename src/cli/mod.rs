@@ -13,6 +13,7 @@
 
 mod agency;
 mod args;
+mod audit;
 mod check;
 mod client;
 mod disk;

@@ -8,6 +8,7 @@ evsfs control directory
   error        your last refused operation: code, reason, remedy
   agency       read: the agency or nothing; write: create or delete
   version      the program's version
+  audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
                             [sector-size=512|4096] [backing=PATH]

@@ -14,10 +14,17 @@
 //!              key, state                    clock_watch          soft_hsm, root_key
 //! ```
 //!
+//! Everything that is asked for is recorded in the audit log, by `recording`, before it takes effect
+//! (RULES K11); [`Kms::on_behalf_of`] says who asks.
+//!
 //! Not covered: somebody who can write the state directory can put back an older record with its
 //! genuine seal, such as that of a disabled key from when it was enabled. Material that was
 //! destroyed does not come back by that.
 
+mod audit_entry;
+mod audit_log;
+mod audit_verify;
+mod audit_walk;
 mod clock_watch;
 mod data_keys;
 mod deadlines;
@@ -26,14 +33,18 @@ mod hsm;
 mod key;
 mod key_ring;
 mod key_service;
+mod recording;
 mod root_key;
 mod soft_hsm;
 mod state;
 
+pub use audit_entry::{Actor, AuditEntry, AuditEvent};
+pub use audit_verify::{AuditFault, AuditReport, verify_audit_offline};
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
 pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
+pub use recording::Recording;
 pub use root_key::RootKeyFile;
 pub use soft_hsm::SoftHsm;
 pub use state::{KeyState, Material, Operation, Outcome};

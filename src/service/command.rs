@@ -49,6 +49,10 @@ pub enum Command {
     AgencyShow,
     /// No longer let EVS use the KMS.
     AgencyDelete,
+    /// The audit log after this entry, some of it.
+    AuditShow(u64),
+    /// Is the audit log whole?
+    AuditVerify,
     /// The whole mount at a glance.
     MountStatus,
     /// End the daemon.

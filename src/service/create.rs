@@ -8,7 +8,7 @@ use super::reply::DiskInfo;
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::kms::KeyView;
+use crate::kms::{KeyView, Kms};
 use crate::units::{ByteLen, SectorSize};
 
 /// The smallest disk (RULES D11).
@@ -40,7 +40,7 @@ impl Service {
         let made = (|| {
             if encrypted {
                 self.require_agency(caller)?;
-                record.seal_with(self.new_data_key(&request, &record)?);
+                record.seal_with(self.new_data_key(&self.kms_for(caller), &request, &record)?);
             }
             self.make_payload(&mut record, request.overwrite)
         })();
@@ -53,18 +53,18 @@ impl Service {
     }
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).
-    fn new_data_key(&self, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
-        let key = self.choose_key(request)?;
-        self.kms.generate_dk(key.id, record.id, record.sector_size()).map_err(|cause| {
+    fn new_data_key(&self, kms: &Kms, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
+        let key = self.choose_key(kms, request)?;
+        kms.generate_dk(key.id, record.id, record.sector_size()).map_err(|cause| {
             let message = format!("disk {:?} cannot be encrypted", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })
     }
 
     /// The named key, else the project's default, else `evs/default`, made now (RULES D4).
-    fn choose_key(&self, request: &NewDisk) -> Result<KeyView> {
+    fn choose_key(&self, kms: &Kms, request: &NewDisk) -> Result<KeyView> {
         let alias = request.key.as_ref().unwrap_or(&self.settings.default_key);
-        if alias.is_default() { self.kms.ensure_default() } else { self.kms.show(alias) }
+        if alias.is_default() { kms.ensure_default() } else { kms.show(alias) }
     }
 
     fn make_payload(&self, record: &mut DiskRecord, overwrite: bool) -> Result<()> {

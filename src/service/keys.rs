@@ -19,7 +19,9 @@ impl Service {
                 _ => Reply::Keys(self.describe_keys(caller)),
             });
         }
-        let _permit = self.permit(caller, Action::ManageKeys)?;
+        let permit = self.permit(caller, Action::ManageKeys);
+        let _permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
+        let kms = self.kms_for(caller);
         let (verb, view) = match command {
             Command::KeyCreate(request) => {
                 let new = NewKey {
@@ -27,16 +29,16 @@ impl Service {
                     origin: request.origin,
                     description: request.description,
                 };
-                ("created", self.kms.create(new)?)
+                ("created", kms.create(new)?)
             }
-            Command::KeyEnable(alias) => ("enabled", self.kms.enable(&alias)?),
-            Command::KeyDisable(alias) => ("disabled", self.kms.disable(&alias)?),
+            Command::KeyEnable(alias) => ("enabled", kms.enable(&alias)?),
+            Command::KeyDisable(alias) => ("disabled", kms.disable(&alias)?),
             Command::KeyScheduleDeletion(alias, days) => {
-                ("scheduled-for-deletion", self.kms.schedule_deletion(&alias, days)?)
+                ("scheduled-for-deletion", kms.schedule_deletion(&alias, days)?)
             }
-            Command::KeyCancelDeletion(alias) => ("kept", self.kms.cancel_deletion(&alias)?),
-            Command::KeySetAlias(alias, new) => ("renamed", self.kms.set_alias(&alias, new)?),
-            Command::KeyDescribe(alias, text) => ("described", self.kms.describe(&alias, text)?),
+            Command::KeyCancelDeletion(alias) => ("kept", kms.cancel_deletion(&alias)?),
+            Command::KeySetAlias(alias, new) => ("renamed", kms.set_alias(&alias, new)?),
+            Command::KeyDescribe(alias, text) => ("described", kms.describe(&alias, text)?),
             other => {
                 let message = format!("{other:?} is not a command on keys");
                 return Err(Error::new(ErrorKind::Internal, message));

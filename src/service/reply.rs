@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Alias, DiskId, KeyId, Name, Uid};
+use crate::kms::{AuditEntry, AuditReport};
 use serde::Serialize;
 
 /// The answer to a command, serialised without a tag: an object, an array, or `{}`.
@@ -18,6 +19,10 @@ pub enum Reply {
     Keys(Vec<KeyInfo>),
     /// The agency.
     Agency(AgencyInfo),
+    /// Entries of the audit log.
+    Audit(Vec<AuditEntry>),
+    /// Whether the audit log is whole.
+    AuditReport(AuditReport),
     /// The mount.
     Status(Box<StatusInfo>),
     /// Nothing to tell.

@@ -102,7 +102,7 @@ fn every_class_of_mistake() {
         nothing_is_mounted(&mount);
     }
     for (setting, text) in [
-        ("kms.passphrase", format!("{sound}[kms]\npassphrase = true\n")),
+        ("passphrase", format!("{sound}[kms]\npassphrase = true\n")),
         (
             "pkcs11",
             format!(
