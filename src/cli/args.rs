@@ -184,6 +184,9 @@ pub(super) struct DiskCreateArgs {
     /// Keep the payload in this file or block device
     #[arg(long, value_name = "PATH")]
     pub backing: Option<PathBuf>,
+    /// Lose the data that is found there
+    #[arg(long, requires = "backing")]
+    pub overwrite: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]

@@ -132,6 +132,7 @@ fn creation(args: &DiskCreateArgs) -> Result<Request> {
         request = request.with("from", source.as_str());
     }
     match &args.backing {
+        Some(path) if args.overwrite => request.with("overwrite", true).with_path("backing", path),
         Some(path) => request.with_path("backing", path),
         None => Ok(request),
     }

@@ -12,16 +12,20 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked whether the last file was closed.
 const POLL: Duration = Duration::from_millis(50);
+/// How long the session of a mount that was in use is kept up: whoever asked for the stop through
+/// `control` has that file open and reads its answer there.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Whether the kernel ends the session after a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SessionEnd {
     ByItself,
-    Never,
+    /// When the last file is closed, whenever that is.
+    Unknown,
 }
 
 /// Starts the threads that wait for a request to end and then carry it out. `end` is told when the
-/// session will not end by itself, because the mount was in use or could not be taken away.
+/// session may not end by itself, because the mount was in use or could not be taken away.
 pub(super) fn on_request(
     service: Arc<Service>,
     config: &Config,
@@ -43,7 +47,8 @@ pub(super) fn on_request(
     let mountpoint = config.mountpoint.clone();
     let grace = config.mount.shutdown_grace;
     std::thread::Builder::new().name("evsfs-shutdown".to_owned()).spawn(move || {
-        if stop(&service, &mountpoint, grace) == SessionEnd::Never {
+        if stop(&service, &mountpoint, grace) == SessionEnd::Unknown {
+            std::thread::sleep(LINGER);
             // The receiver is gone when the session has ended all the same.
             let _ = end.send(Ok(()));
         }
@@ -70,5 +75,5 @@ fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     if let Err(error) = unmount(mountpoint, Lazily::Yes) {
         log::error!("the mount stays behind: {error}");
     }
-    SessionEnd::Never
+    SessionEnd::Unknown
 }

@@ -9,10 +9,6 @@ use crate::kms::{DELETION_DAYS, Origin};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
 
-/// Names in `.evs/disks` and `.evs/keys` that are not objects; an object of that name could not be
-/// reached.
-const CONTROL_NAMES: [&str; 2] = ["create", "evs"];
-
 impl Command {
     /// The command that `op` (`noun.verb`) and its words ask for.
     ///
@@ -20,6 +16,9 @@ impl Command {
     /// `invalid` or `out-of-range`, naming the word that is unknown, missing or malformed.
     pub fn from_request(op: &str, mut fields: Fields) -> Result<Command> {
         let words = &mut fields;
+        if op.starts_with("disk.") && op != "disk.create" && words.has("encrypted") {
+            return Err(encryption_never_changes());
+        }
         let command = match op {
             "disk.create" => Command::DiskCreate(new_disk(words)?),
             "disk.list" => Command::DiskList,
@@ -38,7 +37,7 @@ impl Command {
             }
             "key.cancel-deletion" => Command::KeyCancelDeletion(alias(words, "alias")?),
             "key.set-alias" => {
-                let new = new_alias(words, "new_alias")?;
+                let new = Alias::parse_customer(&words.need_text("new_alias")?)?;
                 Command::KeySetAlias(alias(words, "alias")?, new)
             }
             "key.describe" => {
@@ -63,6 +62,13 @@ impl Command {
     }
 }
 
+/// The refusal of every request to change a disk's encryption attribute (RULES D2).
+pub fn encryption_never_changes() -> Error {
+    Error::new(ErrorKind::Protected, "a disk's encryption is chosen when it is created, for life")
+        .code(Code::EVS_2041)
+        .remedy("create another disk and copy the data")
+}
+
 fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     if let Some(source) = words.take_text("from")? {
         return Err(Error::new(
@@ -80,12 +86,8 @@ fn new_disk(words: &mut Fields) -> Result<NewDisk> {
             Some(SectorSize::from_bytes(bytes)?)
         }
     };
-    let name = name(words)?;
-    if CONTROL_NAMES.contains(&name.as_str()) {
-        return Err(taken_by_control_directory(name.as_str()).code(Code::EVS_1003));
-    }
     Ok(NewDisk {
-        name,
+        name: name(words)?,
         size: size(words)?,
         encrypted: words.take_flag("encrypted")?,
         key: words.take_text("key")?.map(|text| Alias::parse(&text)).transpose()?,
@@ -105,18 +107,10 @@ fn new_key(words: &mut Fields) -> Result<NewKeyRequest> {
         }
     };
     Ok(NewKeyRequest {
-        alias: new_alias(words, "alias")?,
+        alias: Alias::parse_customer(&words.need_text("alias")?)?,
         origin,
         description: Description::parse(&words.take_text("description")?.unwrap_or_default())?,
     })
-}
-
-fn taken_by_control_directory(name: &str) -> Error {
-    Error::new(
-        ErrorKind::Invalid,
-        format!("the name {name:?} is taken by the control directory itself"),
-    )
-    .remedy("choose another name")
 }
 
 fn name(words: &mut Fields) -> Result<Name> {
@@ -125,15 +119,6 @@ fn name(words: &mut Fields) -> Result<Name> {
 
 fn alias(words: &mut Fields, word: &str) -> Result<Alias> {
     Alias::parse(&words.need_text(word)?)
-}
-
-/// An alias that a key is to have from now on.
-fn new_alias(words: &mut Fields, word: &str) -> Result<Alias> {
-    let alias = Alias::parse_customer(&words.need_text(word)?)?;
-    if CONTROL_NAMES.contains(&alias.as_str()) {
-        return Err(taken_by_control_directory(alias.as_str()).code(Code::KMS_1101));
-    }
-    Ok(alias)
 }
 
 fn size(words: &mut Fields) -> Result<ByteLen> {
@@ -193,11 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn a_request_to_change_the_encryption_is_evs_2041() {
+        for op in ["disk.extend", "disk.attach", "disk.set-encryption"] {
+            let refusal = request(op, &[("name", "db"), ("encrypted", "no")]).unwrap_err();
+            assert_eq!(refusal.documented_code(), Some(Code::EVS_2041), "{op}");
+        }
+    }
+
+    #[test]
     fn unknown_repeated_missing_and_malformed_words_are_refused() {
-        let refused: [(&str, &[(&str, &str)]); 12] = [
-            ("disk.create", &[("name", "create"), ("size", "10G")]),
-            ("key.create", &[("alias", "create")]),
-            ("key.create", &[("alias", "evs")]),
+        let refused: [(&str, &[(&str, &str)]); 9] = [
             ("disk.create", &[("name", "db")]),
             ("disk.create", &[("name", "db"), ("size", "10G"), ("colour", "red")]),
             ("disk.create", &[("name", "db"), ("name", "db"), ("size", "10G")]),

@@ -4,11 +4,13 @@ use crate::rig::{
     Kind, attach, create, detach, errno, has_codes, numbered_block, open_rw, pattern, read_at,
     status_of, usual_disk, write_at,
 };
-use crate::support::{LoopDevice, Mount, Needs, run, trial};
+use crate::support::{LoopDevice, Mount, Needs, run, trial, wait_until};
 use libtest_mimic::Trial;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -27,6 +29,11 @@ pub fn trials() -> Vec<Trial> {
             "d7_the_kernel_keeps_no_page_of_a_detached_disk",
             Needs::Fuse,
             d7_the_kernel_keeps_no_page_of_a_detached_disk,
+        ),
+        trial(
+            "d7_the_plaintext_leaves_the_page_cache",
+            Needs::Root,
+            d7_the_plaintext_leaves_the_page_cache,
         ),
         trial(
             "d7_a_new_disk_of_the_same_name_shows_nothing_of_the_old_one",
@@ -99,6 +106,59 @@ fn d7_the_kernel_keeps_no_page_of_a_detached_disk() {
     write_at(&mount.payload("plain"), 0, &numbered_block(2));
     attach(&mount, "plain");
     assert_eq!(read_at(&file, 0, 4096), numbered_block(2));
+}
+
+/// D7: the kernel's plaintext is dropped, although somebody keeps the file's inode: pages that a
+/// reader in a memory group of its own has brought in are gone from the group after the detach.
+fn d7_the_plaintext_leaves_the_page_cache() {
+    let Some(group) = MemoryGroup::new() else {
+        eprintln!("skipped: d7_the_plaintext_leaves_the_page_cache: no memory control group");
+        return;
+    };
+    let mount = Mount::new();
+    let file = usual_disk(&mount, "db");
+    write_at(&file, 0, &pattern(4096));
+    detach(&mount, "db");
+    attach(&mount, "db");
+    // Holds the inode without having the file open.
+    let inode = rustix::fs::open(&file, OFlags::PATH, Mode::empty()).unwrap();
+    let read =
+        format!("echo $$ > {}/cgroup.procs && exec cat {}", group.0.display(), file.display());
+    assert_eq!(run("sh", &["-c", &format!("{read} | wc -c")]).ok().trim(), "8388608");
+    wait_until("the pages are counted", || group.page_cache() > 7 << 20);
+    detach(&mount, "db");
+    wait_until("the pages are gone", || group.page_cache() < 1 << 20);
+    drop(inode);
+}
+
+/// A memory control group, of either version, removed when dropped.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    fn new() -> Option<MemoryGroup> {
+        let name = format!("evsfs-test-{}", std::process::id());
+        ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].into_iter().find_map(|root| {
+            let group = MemoryGroup(Path::new(root).join(&name));
+            std::fs::create_dir(&group.0).ok()?;
+            group.0.join("memory.stat").exists().then_some(group)
+        })
+    }
+
+    /// Bytes of the page cache that its processes have brought in.
+    fn page_cache(&self) -> u64 {
+        let stat = std::fs::read_to_string(self.0.join("memory.stat")).unwrap();
+        let value = |line: &str| {
+            let (name, bytes) = line.split_once(' ')?;
+            ["cache", "file"].contains(&name).then(|| bytes.parse().unwrap())
+        };
+        stat.lines().find_map(value).unwrap()
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
 }
 
 /// D7: nothing of a disk can be read through a later one of its name.

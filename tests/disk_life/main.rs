@@ -1,6 +1,6 @@
 //! The life of a disk and what is promised of data: sentences D and S of docs/SEMANTICS.md.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -182,7 +182,7 @@ fn d9_a_signal_ends_the_daemon_under_open_files_after_its_grace() {
 /// and the state directory is sound.
 fn d9_what_a_crash_left_half_made_is_removed() {
     let mount = Mount::new();
-    for round in 0..3 {
+    for round in 0..4 {
         let pid = mount.pid();
         std::thread::scope(|scope| {
             for worker in 0..3 {
@@ -205,7 +205,9 @@ fn d9_what_a_crash_left_half_made_is_removed() {
                     }
                 });
             }
-            std::thread::sleep(Duration::from_millis(100 + 70 * round));
+            let directories =
+                || std::fs::read_dir(mount.state_dir().join("disks")).unwrap().count();
+            wait_until("disks are being made", || directories() > 20 * (round + 1));
             run("kill", &["-9", &pid.to_string()]).ok();
         });
         wait_until("the daemon is gone", || !is_running(pid));

@@ -129,13 +129,14 @@ fn d2_nothing_changes_the_encryption_attribute() {
     assert_eq!(attributes(), expected);
     for disk in ["sealed", "plain"] {
         let asked = mount.write_control(&format!("disks/{disk}/encrypted"), "no");
-        assert_eq!(errno(asked), Errno::ACCESS);
+        assert_eq!(errno(asked), Errno::PERM);
+        assert!(mount.read_control("error").starts_with("EVS.2041"));
         for verb in ["attach", "extend"] {
             let request = format!(
                 "{{\"op\":\"disk.{verb}\",\"name\":\"{disk}\",\"size\":\"16M\",\"encrypted\":false}}\n"
             );
             let answer = ask(&mount, &request);
-            assert_eq!(answer["error"]["kind"], "invalid", "{answer}");
+            assert_eq!(answer["error"]["code"], "EVS.2041", "{answer}");
         }
         mount.evsfs(&["disk", "extend", disk, "--size", "16M"]).ok();
         attach(&mount, disk);

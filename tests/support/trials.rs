@@ -10,28 +10,42 @@ pub enum Needs {
     Fuse,
     /// `/dev/fuse` and root: loop devices, other uids.
     Root,
+    /// What `Root` needs, and these programs.
+    RootAnd(&'static [&'static str]),
     /// Nothing but the program.
     Nothing,
 }
 
 impl Needs {
-    fn missing(self) -> Option<&'static str> {
+    fn missing(self) -> Option<String> {
         let has_fuse = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").is_ok();
         let is_root = rustix::process::geteuid().is_root();
         match self {
             Needs::Nothing => None,
-            _ if !has_fuse => Some("/dev/fuse cannot be opened"),
-            Needs::Root if !is_root => Some("it takes root"),
-            Needs::Root if !Path::new("/dev/loop-control").exists() => Some("no loop devices"),
-            Needs::Fuse | Needs::Root => None,
+            _ if !has_fuse => Some("/dev/fuse cannot be opened".to_owned()),
+            Needs::Fuse => None,
+            _ if !is_root => Some("it takes root".to_owned()),
+            _ if !Path::new("/dev/loop-control").exists() => Some("no loop devices".to_owned()),
+            Needs::Root => None,
+            Needs::RootAnd(programs) => {
+                let program = programs.iter().find(|program| !is_installed(program))?;
+                Some(format!("{program} is not installed"))
+            }
         }
     }
 }
 
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([Path::new("/usr/sbin").to_owned(), Path::new("/sbin").to_owned()])
+        .any(|directory| directory.join(program).exists())
+}
+
 /// A trial by its function's name.
-pub fn trial(name: &str, needs: Needs, body: fn()) -> Trial {
+pub fn trial(name: &str, needs: Needs, body: impl FnOnce() + Send + 'static) -> Trial {
     let missing = needs.missing();
-    if let Some(missing) = missing {
+    if let Some(missing) = &missing {
         eprintln!("skipped: {name}: {missing}");
     }
     Trial::test(name, move || {
