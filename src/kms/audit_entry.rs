@@ -10,7 +10,7 @@
 //! | `event` | what was asked for, in the words of the service this project follows |
 //! | `key`, `alias`, `disk` | what it was asked of, as far as there is one |
 //! | `outcome` | `ok`: allowed, and about to take effect; else the code of the refusal or failure |
-//! | `of` | in an entry of a failure, the `seq` of the entry that said `ok` |
+//! | `of` | the `seq` of the entry that said `ok`, of which this one says what became |
 //! | `prev` | the digest of the entry before; 64 zeros in the first |
 //! | `digest` | HMAC-SHA-256 under the record key over the log's path and the line up to here |
 
@@ -137,7 +137,7 @@ pub struct AuditEntry {
     pub disk: Option<DiskId>,
     /// `ok`, or the code of the refusal or failure.
     pub outcome: String,
-    /// Which entry's effect failed.
+    /// The entry that said `ok`, of which this one says what became.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub of: Option<u64>,
     /// The digest of the entry before.

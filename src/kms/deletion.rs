@@ -128,7 +128,6 @@ impl Kms {
                 }
             };
             recording.allow()?;
-            self.condemned.lock().insert(key.id);
             if is_doubted {
                 // The administrator's word is kept in the record, as a deadline beyond doubt, so
                 // that a crash from here on ends in destruction too.
@@ -153,16 +152,9 @@ impl Kms {
         dates.filter_map(|key| key.deletion_date).map(|date| self.deadlines.time_until(date)).min()
     }
 
-    /// Records a destruction, and carries it out. One that was recorded and could not be carried
-    /// out is tried again and again, and not recorded each time.
     fn destroy(&self, key: &Key) -> Result<()> {
-        if self.condemned.lock().contains(&key.id) {
-            return self.carry_out(key);
-        }
-        self.recorded(AuditEvent::DeleteKey, |recording| {
-            recording.of_key(key);
+        self.recorded_until_done(AuditEvent::DeleteKey, key, |recording| {
             recording.allow()?;
-            self.condemned.lock().insert(key.id);
             self.carry_out(key)
         })
     }
@@ -170,11 +162,11 @@ impl Kms {
     /// Steps 2 and 3 of a destruction. A passed deadline is never taken back, so no lock is needed
     /// over the module's part, and two sweeps at once do no harm.
     fn carry_out(&self, key: &Key) -> Result<()> {
-        for cmk in key.versions() {
+        for cmk in key.versions().chain([key.next_version()]) {
             self.hsm.destroy(cmk)?;
         }
+        self.import_keys.forget(key.id);
         self.ring.change().remove(key.id)?;
-        self.condemned.lock().remove(&key.id);
         log::info!("event=key-destroyed key={}", key.id);
         Ok(())
     }

@@ -2,13 +2,15 @@
 
 use super::audit_entry::{Actor, AuditEvent};
 use super::audit_log::AuditLog;
+use super::claims::Claims;
 use super::clock_watch::Deadline;
 use super::deadlines::Deadlines;
 use super::hsm::CmkVersion;
 use super::hsm::Hsm;
+use super::import_keys::ImportKeys;
 use super::key::{Key, KeyView, NewKey, Origin};
 use super::key_ring::{Change, KeyRing};
-use super::recording::Recording;
+use super::recording::{Recording, Retried};
 use super::{Material, Operation};
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -31,14 +33,15 @@ pub struct Kms {
     pub(super) hsm: Arc<dyn Hsm>,
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) audit: Arc<AuditLog>,
-    /// Keys whose destruction is recorded and under way: it is tried again without a record.
-    pub(super) condemned: Arc<Mutex<BTreeSet<KeyId>>>,
+    pub(super) retried: Arc<Mutex<Retried>>,
+    pub(super) claims: Arc<Claims>,
+    pub(super) import_keys: Arc<ImportKeys>,
     pub(super) actor: Actor,
 }
 
 impl Kms {
     /// Opens the service over its records, which are authenticated under the module's root key,
-    /// and destroys the keys whose deadline passed while it was closed.
+    /// and destroys the keys and the imported material whose date passed while it was closed.
     ///
     /// # Errors
     /// `integrity` naming the record that was edited (RULES K8); what the store reports.
@@ -49,13 +52,18 @@ impl Kms {
             ring: Arc::new(ring),
             hsm,
             deadlines: Arc::new(Deadlines::begin(records, clock)?),
-            condemned: Arc::default(),
+            retried: Arc::default(),
+            claims: Arc::default(),
+            import_keys: Arc::default(),
             actor: Actor::Daemon,
         };
         // A module that does not answer now keeps nobody from keys that are usable; those past
         // their deadline are not, swept or not.
         if let Err(error) = kms.destroy_due() {
             log::warn!("event=destroy-due-failed error=\"{error}\"");
+        }
+        if let Err(error) = kms.expire_due() {
+            log::warn!("event=expire-due-failed error=\"{error}\"");
         }
         kms.warn_of_mismatches();
         Ok(kms)
@@ -192,6 +200,9 @@ impl Kms {
             let change = self.ring.change();
             let mut key = self.ring.find(alias)?;
             self.refuse_past_deadline(&key)?;
+            if self.has_expired(&key) {
+                key.expire()?;
+            }
             key.apply(operation(&key))?;
             edit(&change, &mut key)?;
             recording.allow()?;
@@ -232,8 +243,8 @@ impl Kms {
                 Ok(key.view())
             }
             Err(error) => {
-                if has_material && let Err(second) = self.hsm.destroy(cmk) {
-                    log::warn!("event=material-left-over cmk={cmk} error=\"{second}\"");
+                if has_material {
+                    self.discard(cmk);
                 }
                 Err(error)
             }

@@ -6,8 +6,8 @@
 //! as [`crate::crypto::Dk`], in locked memory, and only while their master key is enabled.
 //!
 //! ```text
-//!   verbs of keys                   data keys                deletion
-//!   key_service                     data_keys                deletion
+//!   verbs of keys                   data keys         deletion, versions, imports
+//!   key_service                     data_keys         deletion, rotation, import
 //!        |                              |                       |
 //!        +---- key_ring: records  ------+---- deadlines --------+---- hsm: material
 //!                  |                              |                       |
@@ -25,29 +25,37 @@ mod audit_entry;
 mod audit_log;
 mod audit_verify;
 mod audit_walk;
+mod claims;
 mod clock_watch;
 mod data_keys;
 mod deadlines;
 mod deletion;
 mod hsm;
+mod import;
+mod import_keys;
 mod key;
 mod key_ring;
 mod key_service;
 mod recording;
 mod root_key;
+mod rotation;
 mod soft_hsm;
 mod state;
+mod upload;
 
 pub use audit_entry::{Actor, AuditEntry, AuditEvent};
 pub use audit_verify::{AuditFault, AuditReport, verify_audit_offline};
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
+pub use import_keys::ImportParameters;
 pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
 pub use recording::Recording;
 pub use root_key::RootKeyFile;
+pub use rotation::{DEFAULT_ROTATION_DAYS, ROTATION_DAYS};
 pub use soft_hsm::SoftHsm;
 pub use state::{KeyState, Material, Operation, Outcome};
+pub use upload::Upload;
 
 #[cfg(test)]
 mod fixture;

@@ -7,6 +7,7 @@ use super::audit_walk::{Step, Walk};
 use super::key::Key;
 use crate::error::{Error, Result};
 use crate::id::{Alias, DiskId, KeyId};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The record of one thing that was asked for, while it is being decided and done.
@@ -17,13 +18,19 @@ pub struct Recording<'k> {
     alias: Option<String>,
     disk: Option<DiskId>,
     allowed: Allowed,
+    repeats: bool,
 }
+
+/// What the daemon tries again and again until it is done, and the entry that said `ok`.
+pub(super) type Retried = HashMap<(AuditEvent, KeyId), u64>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Allowed {
     NotYet,
     /// By the entry of this number.
     By(u64),
+    /// By the entry of this number, of an attempt that failed.
+    Again(u64),
     /// The entry could not be written.
     Unrecorded,
 }
@@ -38,7 +45,9 @@ impl Kms {
             hsm: Arc::clone(&self.hsm),
             deadlines: Arc::clone(&self.deadlines),
             audit: Arc::clone(&self.audit),
-            condemned: Arc::clone(&self.condemned),
+            retried: Arc::clone(&self.retried),
+            claims: Arc::clone(&self.claims),
+            import_keys: Arc::clone(&self.import_keys),
             actor,
         }
     }
@@ -59,6 +68,35 @@ impl Kms {
         let done = work(&mut recording);
         if let Err(error) = &done {
             recording.end_with(error);
+        }
+        done
+    }
+
+    /// As [`Kms::recorded`], for what the daemon tries again and again. Recorded are the first
+    /// attempt, its failure, and, by an entry `ok` that names the first, that it was done at last;
+    /// not the attempts in between, which can be one a second, nor what turned out not to be due.
+    pub(super) fn recorded_until_done<T>(
+        &self,
+        event: AuditEvent,
+        key: &Key,
+        work: impl FnOnce(&mut Recording<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut recording = Recording::begin(self, event);
+        recording.of_key(key);
+        recording.repeats = true;
+        let done = work(&mut recording);
+        match (&done, recording.allowed) {
+            (Ok(_), Allowed::Again(seq)) => {
+                self.retried.lock().remove(&(event, key.id));
+                if let Err(error) = self.audit.append(recording.draft(OK.to_owned(), Some(seq))) {
+                    log::error!("event=outcome-not-recorded error=\"{error}\"");
+                }
+            }
+            (Err(error), Allowed::By(seq)) => {
+                self.retried.lock().insert((event, key.id), seq);
+                recording.end_with(error);
+            }
+            _ => {}
         }
         done
     }
@@ -101,7 +139,7 @@ impl Kms {
 impl<'k> Recording<'k> {
     fn begin(kms: &'k Kms, event: AuditEvent) -> Self {
         let (key, alias, disk) = (None, None, None);
-        Recording { kms, event, key, alias, disk, allowed: Allowed::NotYet }
+        Recording { kms, event, key, alias, disk, allowed: Allowed::NotYet, repeats: false }
     }
 
     /// It is asked of the key of this alias, if there is one.
@@ -132,6 +170,12 @@ impl<'k> Recording<'k> {
     /// # Errors
     /// `no-space`, `io`: it must not take effect.
     pub fn allow(&mut self) -> Result<()> {
+        if let (true, Some(key)) = (self.repeats, self.key)
+            && let Some(seq) = self.kms.retried.lock().get(&(self.event, key))
+        {
+            self.allowed = Allowed::Again(*seq);
+            return Ok(());
+        }
         let draft = self.draft(OK.to_owned(), None);
         match self.kms.audit.append(draft) {
             Ok(seq) => {
@@ -151,7 +195,7 @@ impl<'k> Recording<'k> {
             Allowed::NotYet => self.kms.audit.append(self.draft(code, None)),
             Allowed::By(seq) => self.kms.audit.append(self.draft(code, Some(seq))),
             // There is no room for this either.
-            Allowed::Unrecorded => return,
+            Allowed::Unrecorded | Allowed::Again(_) => return,
         };
         if let Err(second) = recorded {
             log::error!(
@@ -178,9 +222,11 @@ impl<'k> Recording<'k> {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Fixture, alias, new_key};
+    use super::super::{NewKey, Origin, Upload};
     use super::*;
     use crate::error::ErrorKind;
     use crate::id::{Description, Uid};
+    use crate::sys::Clock;
     use crate::units::SectorSize;
     use std::sync::atomic::Ordering;
     use std::time::Duration;
@@ -251,6 +297,45 @@ mod tests {
         assert_eq!(kms.verify_audit().unwrap().fault, None);
     }
 
+    /// RULES K11: rotation, and material that customers bring.
+    #[test]
+    fn rotation_rewrapping_and_imported_material_are_recorded_too() {
+        let fixture = Fixture::new();
+        let kms = fixture.kms.on_behalf_of(Actor::User(Uid::new(1000)));
+        let (finance, own, disk) = (alias("finance"), alias("own"), DiskId::random());
+        let key = kms.create(new_key("finance")).unwrap().id;
+        let wrapped = kms.generate_dk(key, disk, SectorSize::S4096).unwrap();
+        kms.rotate(&finance).unwrap();
+        kms.rewrap_dk(&wrapped, disk, SectorSize::S4096).unwrap().unwrap();
+        kms.set_rotation(&finance, Some(30)).unwrap();
+        fixture.clock.advance(Duration::from_secs(31 * 24 * 3600));
+        fixture.kms.rotate_due().unwrap();
+        kms.set_rotation(&finance, None).unwrap();
+        kms.create(NewKey { origin: Origin::External, ..new_key("own") }).unwrap();
+        kms.rotate(&own).unwrap_err();
+        let upload = Upload::from_hex(&"5a".repeat(32)).unwrap();
+        let expires = fixture.clock.now() + Duration::from_secs(3600);
+        kms.import(&own, &upload, Some(expires)).unwrap();
+        fixture.clock.advance(Duration::from_secs(3600));
+        fixture.kms.expire_due().unwrap();
+        kms.delete_material(&own).unwrap_err();
+        assert_eq!(
+            told(&kms)[2..],
+            [
+                "1000 rotateKey finance ok",
+                "1000 rewrapDatakey finance ok",
+                "1000 enableKeyRotation finance ok",
+                "evsfs rotateKey finance ok",
+                "1000 disableKeyRotation finance ok",
+                "1000 createKey own ok",
+                "1000 rotateKey own KMS.0312",
+                "1000 importKeyMaterial own ok",
+                "evsfs deleteImportedKeyMaterial own ok",
+                "1000 deleteImportedKeyMaterial own KMS.2701",
+            ]
+        );
+    }
+
     /// RULES K11: what cannot be recorded does not happen.
     #[test]
     fn a_full_store_refuses_every_operation_before_it_has_an_effect() {
@@ -296,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destruction_tried_again_and_again_is_recorded_once() {
+    fn a_destruction_tried_again_and_again_is_recorded_when_it_begins_and_when_it_is_done() {
         let fixture = Fixture::new();
         fixture.create("finance");
         fixture.kms.schedule_deletion(&alias("finance"), 7).unwrap();
@@ -309,7 +394,12 @@ mod tests {
         fixture.kms.destroy_due().unwrap();
         assert_eq!(
             told(&fixture.kms)[2..],
-            ["evsfs deleteKey finance ok", "evsfs deleteKey finance EVSFS.kms-unreachable"]
+            [
+                "evsfs deleteKey finance ok",
+                "evsfs deleteKey finance EVSFS.kms-unreachable",
+                "evsfs deleteKey finance ok",
+            ]
         );
+        assert_eq!(fixture.kms.audit_entries(5, 9).unwrap()[0].of, Some(4));
     }
 }

@@ -46,6 +46,12 @@ fn recorded_as(command: &Command) -> Option<(AuditEvent, Option<&Alias>)> {
         Command::KeyCancelDeletion(alias) => of(AuditEvent::CancelKeyDeletion, alias),
         Command::KeySetAlias(alias, _) => of(AuditEvent::UpdateKeyAlias, alias),
         Command::KeyDescribe(alias, _) => of(AuditEvent::UpdateKeyDescription, alias),
+        Command::KeyRotate(alias) => of(AuditEvent::RotateKey, alias),
+        Command::KeySetRotation(alias, Some(_)) => of(AuditEvent::EnableKeyRotation, alias),
+        Command::KeySetRotation(alias, None) => of(AuditEvent::DisableKeyRotation, alias),
+        Command::KeyImportParameters(alias) => of(AuditEvent::GetParametersForImport, alias),
+        Command::KeyImport(alias, ..) => of(AuditEvent::ImportKeyMaterial, alias),
+        Command::KeyDeleteMaterial(alias) => of(AuditEvent::DeleteImportedKeyMaterial, alias),
         Command::AgencyCreate => Some((AuditEvent::CreateAgency, None)),
         Command::AgencyDelete => Some((AuditEvent::DeleteAgency, None)),
         Command::DiskCreate(_)
@@ -54,6 +60,7 @@ fn recorded_as(command: &Command) -> Option<(AuditEvent, Option<&Alias>)> {
         | Command::DiskAttach(..)
         | Command::DiskDetach(..)
         | Command::DiskExtend(..)
+        | Command::DiskRewrap(_)
         | Command::DiskDelete(_)
         | Command::KeyList
         | Command::KeyShow(_)
