@@ -68,10 +68,12 @@ pub(super) struct InitArgs {
     /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where the root key lives
-    #[arg(long, value_name = "KIND", default_value = "file")]
-    #[arg(value_parser = ["file", "passphrase", "pkcs11"])]
-    pub root_key: String,
+    /// Where the root key lives [default: as the configuration says, else file]
+    #[arg(long, value_name = "KIND", value_parser = ["file", "passphrase", "pkcs11"])]
+    pub root_key: Option<String>,
+    /// Read the token's PIN from this descriptor
+    #[arg(long, value_name = "N")]
+    pub pin_fd: Option<u32>,
     /// The mountpoint to write into a new configuration
     #[arg(long, value_name = "DIR")]
     pub mountpoint: Option<PathBuf>,
@@ -93,9 +95,15 @@ pub(super) struct MountArgs {
     /// Mount options: allow_other; the usual words of mount(8) are accepted and ignored
     #[arg(short, value_name = "OPTS", value_delimiter = ',')]
     pub options: Vec<String>,
+    /// Read the token's PIN from this descriptor
+    #[arg(long, value_name = "N")]
+    pub pin_fd: Option<u32>,
     /// Serve as the child of a `mount` that waits for one line on stdout
     #[arg(long, hide = true, conflicts_with = "foreground")]
     pub child: bool,
+    /// As the child, read the token's PIN from stdin
+    #[arg(long, hide = true, requires = "child")]
+    pub pin_stdin: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -115,6 +123,9 @@ pub(super) struct CheckArgs {
     /// Repair what can be repaired without losing data
     #[arg(long)]
     pub repair: bool,
+    /// Read the token's PIN from this descriptor
+    #[arg(long, value_name = "N")]
+    pub pin_fd: Option<u32>,
 }
 
 #[derive(Debug, clap::Subcommand)]

@@ -2,6 +2,7 @@
 
 use super::args::CheckArgs;
 use super::failure::Outcome;
+use super::pin;
 use super::refusal::one_line;
 use super::session::Session;
 use crate::config::{Config, locate};
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 /// Checks the state directory, shows what is wrong, and ends with exit code 7 if anything is.
 pub(super) fn run(session: &mut Session<'_>, args: &CheckArgs) -> Outcome {
     let config = Config::load(&locate(args.config.as_deref())?)?;
-    let report = daemon::check(&config, args.repair)?;
+    let unlock = pin::unlock(session, &config, args.pin_fd)?;
+    let report = daemon::check(&config, &unlock, args.repair)?;
     let value = json!({ "checked": report.checked, "findings": findings(&report) });
     session.answer(&value, |_| shown(&report))?;
     let left = report.findings.iter().filter(|finding| !finding.repaired).count();

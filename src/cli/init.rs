@@ -2,6 +2,7 @@
 
 use super::args::InitArgs;
 use super::failure::Outcome;
+use super::pin;
 use super::session::Session;
 use crate::config::{Config, locate};
 use crate::daemon;
@@ -18,7 +19,7 @@ const EXAMPLE_STATE_DIR: &str = "/var/lib/evsfs";
 
 /// Makes what is missing and says what to type next.
 pub(super) fn run(session: &mut Session<'_>, args: &InitArgs) -> Outcome {
-    let root_key = root_key(&args.root_key)?;
+    let root_key = args.root_key.as_deref().map(root_key).transpose()?;
     let file = std::path::absolute(locate(args.config.as_deref())?)
         .map_err(|cause| Error::io("finding the working directory", cause))?;
     let mut created = Vec::new();
@@ -30,7 +31,8 @@ pub(super) fn run(session: &mut Session<'_>, args: &InitArgs) -> Outcome {
         }
         loaded => agreeing(loaded?, args)?,
     };
-    created.extend(daemon::init(&config, InitOptions { root_key })?.created);
+    let unlock = pin::unlock(session, &config, args.pin_fd)?;
+    created.extend(daemon::init(&config, InitOptions { root_key, unlock })?.created);
     match make_mountpoint(&config.mountpoint) {
         Ok(true) => created.push(config.mountpoint.clone()),
         Ok(false) => {}
@@ -52,6 +54,7 @@ pub(super) fn run(session: &mut Session<'_>, args: &InitArgs) -> Outcome {
 fn root_key(kind: &str) -> Result<RootKeyKind> {
     match kind {
         "file" => Ok(RootKeyKind::File),
+        "pkcs11" => Ok(RootKeyKind::Token),
         other => Err(Error::new(
             ErrorKind::Unsupported,
             format!("a root key of kind {other:?} is not built into this program"),

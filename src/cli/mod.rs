@@ -20,6 +20,7 @@ mod key;
 mod mount;
 mod mounts;
 mod object;
+mod pin;
 mod prompt;
 mod refusal;
 mod request;

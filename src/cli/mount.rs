@@ -7,10 +7,11 @@
 use super::args::MountArgs;
 use super::client::read_answer;
 use super::failure::{Failure, Outcome};
+use super::pin;
 use super::session::Session;
 use crate::config::{Config, locate};
 use crate::daemon;
-use crate::daemon::Ready;
+use crate::daemon::{Ready, Unlock};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
@@ -23,8 +24,9 @@ use std::process::{Command, ExitCode, Stdio};
 const LOG: &str = "daemon.log";
 
 /// What is logged unless `EVSFS_LOG` says otherwise. The protocol library warns of an unmount that
-/// somebody else has made already, which is the ordinary way.
-const LOG_LEVELS: &str = "info,fuser=error";
+/// somebody else has made already, which is the ordinary way. The PKCS#11 library speaks of sessions
+/// that a lost token closed itself.
+const LOG_LEVELS: &str = "info,fuser=error,cryptoki=off";
 
 /// Words of mount(8) that mean nothing here: what they ask for is so already, or is for others.
 const IGNORED_OPTIONS: [&str; 14] = [
@@ -35,12 +37,13 @@ const IGNORED_OPTIONS: [&str; 14] = [
 /// Mounts, as `args` say, in the foreground or by a child.
 pub(super) fn run(session: &mut Session<'_>, args: &MountArgs) -> Outcome {
     let config = configuration(args)?;
+    let unlock = pin::unlock(session, &config, args.pin_fd)?;
     if !args.foreground {
-        return start(session, &config, args);
+        return start(session, &config, &unlock, args);
     }
     start_log();
     let mut told = Ok(());
-    daemon::serve(config, &mut |ready| told = announce(session, &ready))?;
+    daemon::serve(config, &unlock, &mut |ready| told = announce(session, &ready))?;
     told
 }
 
@@ -60,6 +63,10 @@ pub(super) fn run_as_child(args: &MountArgs) -> ExitCode {
 
 fn serve_detached(args: &MountArgs) -> Result<()> {
     let config = configuration(args)?;
+    let unlock = match args.pin_stdin {
+        true => pin::from_parent()?,
+        false => Unlock::default(),
+    };
     // Fails only for the leader of a process group, who then has no terminal to leave anyway.
     let _ = rustix::process::setsid();
     std::env::set_current_dir("/").map_err(|cause| Error::io("changing to /", cause))?;
@@ -67,7 +74,7 @@ fn serve_detached(args: &MountArgs) -> Result<()> {
     // state directory that is missing is for `serve` to refuse.
     redirect_stderr(&config.state_dir.join(LOG));
     start_log();
-    daemon::serve(config, &mut |ready| {
+    daemon::serve(config, &unlock, &mut |ready| {
         let line = json!({ "ok": value_of(&ready) });
         if let Err(error) = write_line(&line).and_then(|()| silence_stdout()) {
             log::warn!("event=parent_gone error={error}");
@@ -106,7 +113,7 @@ fn apply_options(config: &mut Config, options: &[String]) -> Result<()> {
 }
 
 /// Starts the child and passes on its line.
-fn start(session: &mut Session<'_>, config: &Config, args: &MountArgs) -> Outcome {
+fn start(session: &mut Session<'_>, config: &Config, unlock: &Unlock, args: &MountArgs) -> Outcome {
     let starting = |cause| Error::io("starting the daemon", cause);
     let file = std::path::absolute(&config.file).map_err(starting)?;
     let mut command = Command::new("/proc/self/exe");
@@ -114,9 +121,17 @@ fn start(session: &mut Session<'_>, config: &Config, args: &MountArgs) -> Outcom
     for option in &args.options {
         command.args(["-o", option]);
     }
+    if unlock.pin.is_some() {
+        command.arg("--pin-stdin").stdin(Stdio::piped());
+    } else {
+        command.stdin(Stdio::null());
+    }
     command.arg("--").arg(&config.mountpoint);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(starting)?;
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(starting)?;
+    if let (Some(pin), Some(mut stdin)) = (&unlock.pin, child.stdin.take()) {
+        // A child that has ended already says why on its stdout.
+        let _ = stdin.write_all(pin.expose());
+    }
     let mut line = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         BufReader::new(stdout).read_until(b'\n', &mut line).map_err(starting)?;

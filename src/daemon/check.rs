@@ -1,6 +1,6 @@
 //! The offline check of a state directory.
 
-use super::assembly::{open_hsm, open_records};
+use super::assembly::{Unlock, open_hsm, open_records};
 use super::state_dir;
 use crate::config::Config;
 use crate::disk::Access;
@@ -41,10 +41,10 @@ pub struct Finding {
 ///
 /// # Errors
 /// `in-use` while a daemon lives; `integrity` when the root key does not fit.
-pub fn check(config: &Config, repair: bool) -> Result<CheckReport> {
+pub fn check(config: &Config, unlock: &Unlock, repair: bool) -> Result<CheckReport> {
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
-    let hsm = open_hsm(config)?;
+    let hsm = open_hsm(config, unlock)?;
     let records = open_records(config, &*hsm)?;
     let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
     let mut report = CheckReport { checked: 0, findings: Vec::new() };

@@ -8,6 +8,9 @@ mod serve;
 mod shutdown;
 mod state_dir;
 
+pub use assembly::{Unlock, wants_pin};
 pub use check::{CheckReport, Finding, check};
 pub use init::{InitOptions, InitReport, RootKeyKind, init};
 pub use serve::{Ready, serve};
+
+pub use crate::kms::Pin;

@@ -1,6 +1,6 @@
 //! From mount to unmount.
 
-use super::assembly::assemble;
+use super::assembly::{Unlock, assemble};
 use super::deadlines::Deadlines;
 use super::shutdown;
 use super::state_dir;
@@ -26,7 +26,7 @@ pub struct Ready {
 ///
 /// # Errors
 /// Whatever keeps the mount from being made; nothing is left behind then.
-pub fn serve(config: Config, announce: &mut dyn FnMut(Ready)) -> Result<()> {
+pub fn serve(config: Config, unlock: &Unlock, announce: &mut dyn FnMut(Ready)) -> Result<()> {
     sys::forbid_dumps()?;
     sys::block_termination_signals()?;
     if let sys::IoFlusher::Refused(error) = sys::ask_for_io_flusher() {
@@ -38,7 +38,7 @@ pub fn serve(config: Config, announce: &mut dyn FnMut(Ready)) -> Result<()> {
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());
-    let service = Arc::new(assemble(&config, kernel.clone())?);
+    let service = Arc::new(assemble(&config, unlock, kernel.clone())?);
     service.load()?;
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),

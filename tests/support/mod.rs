@@ -10,4 +10,4 @@ mod trials;
 pub use loop_device::LoopDevice;
 pub use mount::{Mount, Setup, wait_until};
 pub use run::{Output, run};
-pub use trials::{Needs, run_trials, trial};
+pub use trials::{Needs, run_trials, soft_token_module, trial};

@@ -10,6 +10,10 @@ pub enum Needs {
     Fuse,
     /// `/dev/fuse` and root: loop devices, other uids.
     Root,
+    /// `/dev/fuse` and a token in software: softhsm2 and opensc.
+    FuseAndToken,
+    /// A token in software.
+    Token,
     /// Nothing but the program.
     Nothing,
 }
@@ -20,16 +24,34 @@ impl Needs {
         let is_root = rustix::process::geteuid().is_root();
         match self {
             Needs::Nothing => None,
+            Needs::Token | Needs::FuseAndToken if soft_token_module().is_none() => {
+                Some("softhsm2 is not installed")
+            }
+            Needs::Token => None,
             _ if !has_fuse => Some("/dev/fuse cannot be opened"),
             Needs::Root if !is_root => Some("it takes root"),
             Needs::Root if !Path::new("/dev/loop-control").exists() => Some("no loop devices"),
-            Needs::Fuse | Needs::Root => None,
+            Needs::Fuse | Needs::FuseAndToken | Needs::Root => None,
         }
     }
 }
 
+/// The PKCS#11 module of SoftHSM2, where it is installed with its tools.
+pub fn soft_token_module() -> Option<&'static str> {
+    let has = |program: &str| Path::new("/usr/bin").join(program).exists();
+    [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+        "/usr/lib64/libsofthsm2.so",
+    ]
+    .into_iter()
+    .find(|module| Path::new(module).exists() && has("softhsm2-util") && has("pkcs11-tool"))
+}
+
 /// A trial by its function's name.
-pub fn trial(name: &str, needs: Needs, body: fn()) -> Trial {
+pub fn trial(name: &str, needs: Needs, body: impl FnOnce() + Send + 'static) -> Trial {
     let missing = needs.missing();
     if let Some(missing) = missing {
         eprintln!("skipped: {name}: {missing}");
