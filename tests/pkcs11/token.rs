@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub const PIN: &str = "4711";
+pub const PIN: &str = "31415926";
 const CONF: &str = "SOFTHSM2_CONF";
 const OURS: &str = "EVSFS_TEST_TOKENS";
 
@@ -32,11 +32,6 @@ pub fn in_a_place_for_tokens() -> Option<ExitCode> {
         .status()
         .unwrap();
     Some(ExitCode::from(u8::try_from(status.code().unwrap_or(101)).unwrap_or(101)))
-}
-
-/// Where the tokens of this run are.
-pub fn place() -> PathBuf {
-    PathBuf::from(std::env::var_os(OURS).unwrap())
 }
 
 /// An initialised token.
