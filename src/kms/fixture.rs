@@ -3,6 +3,7 @@
 use super::{CmkVersion, Hsm, KeyView, Kms, NewKey, Origin, SoftHsm};
 use crate::crypto::Dk;
 use crate::crypto::RecordKey;
+use crate::crypto::Secret;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -104,6 +105,10 @@ impl Hsm for SlowHsm {
 
     fn generate(&self, cmk: CmkVersion) -> Result<()> {
         self.work(self.inner.generate(cmk))
+    }
+
+    fn import(&self, cmk: CmkVersion, material: &Secret<32>) -> Result<()> {
+        self.work(self.inner.import(cmk, material))
     }
 
     fn generate_dk_wrapped(&self, cmk: CmkVersion, associated: &[u8]) -> Result<Vec<u8>> {

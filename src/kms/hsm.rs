@@ -2,6 +2,7 @@
 
 use crate::crypto::Dk;
 use crate::crypto::RecordKey;
+use crate::crypto::Secret;
 use crate::error::Result;
 use crate::id::KeyId;
 
@@ -40,6 +41,13 @@ pub trait Hsm: Send + Sync {
     /// # Errors
     /// `exists` when there is material of that version already.
     fn generate(&self, cmk: CmkVersion) -> Result<()>;
+
+    /// Takes material that was made elsewhere (RULES K1, origin external). After `Ok` it is there
+    /// also after loss of power.
+    ///
+    /// # Errors
+    /// `exists` when there is material of that version already.
+    fn import(&self, cmk: CmkVersion, material: &Secret<32>) -> Result<()>;
 
     /// Makes a fresh data key and wraps it, bound to `associated`, without the plaintext leaving
     /// the module (RULES D3, K7).

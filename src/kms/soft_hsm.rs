@@ -152,6 +152,10 @@ impl Hsm for SoftHsm {
     }
 
     fn generate(&self, cmk: CmkVersion) -> Result<()> {
+        self.import(cmk, &Secret::random()?)
+    }
+
+    fn import(&self, cmk: CmkVersion, material: &Secret<MATERIAL_BYTES>) -> Result<()> {
         let _alone = self.opened.lock();
         let name = file_name(cmk);
         if self.directory.open_file(&name)?.is_some() {
@@ -160,7 +164,6 @@ impl Hsm for SoftHsm {
                 format!("the HSM holds material of key {cmk} already"),
             ));
         }
-        let material = Secret::<MATERIAL_BYTES>::random()?;
         let wrapped = self.wrapping.wrap(&associated_with(cmk), material.expose())?;
         self.directory.replace(&name, &[&MAGIC[..], &wrapped].concat())
     }
@@ -280,6 +283,25 @@ mod tests {
         assert_eq!(module.list().unwrap(), [cmk]);
         let again = module.wrap_dk(cmk, b"other", &after).unwrap();
         assert_eq!(module.unwrap_dk(cmk, b"other", &again).unwrap().expose(), before.expose());
+    }
+
+    /// RULES K1: imported again, the same material opens what was wrapped under it before.
+    #[test]
+    fn imported_material_is_the_one_that_was_given_and_replaces_none() {
+        let place = Place::initialised();
+        let (module, cmk) = (place.open().unwrap(), cmk());
+        let material = Secret::random().unwrap();
+        module.import(cmk, &material).unwrap();
+        let wrapped = module.generate_dk_wrapped(cmk, b"disk").unwrap();
+        let refused = module.import(cmk, &Secret::random().unwrap()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Exists);
+        module.destroy(cmk).unwrap();
+        module.import(cmk, &material).unwrap();
+        place.open().unwrap().unwrap_dk(cmk, b"disk", &wrapped).unwrap();
+        module.destroy(cmk).unwrap();
+        module.import(cmk, &Secret::random().unwrap()).unwrap();
+        let refused = module.unwrap_dk(cmk, b"disk", &wrapped).err().unwrap();
+        assert_eq!(refused.documented_code(), Some(Code::KMS_0208));
     }
 
     #[test]

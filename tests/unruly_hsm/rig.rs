@@ -2,7 +2,7 @@
 
 use evsfs::auth::{Agency, Authority};
 use evsfs::config::CacheMode;
-use evsfs::crypto::{Dk, RecordKey};
+use evsfs::crypto::{Dk, RecordKey, Secret};
 use evsfs::error::{Error, ErrorKind, Result};
 use evsfs::fs::Namespace;
 use evsfs::fuse::{FuseKernelCache, Lazily, MountOptions, MountedSession, mount, unmount};
@@ -49,6 +49,10 @@ impl Hsm for UnrulyHsm {
 
     fn generate(&self, cmk: CmkVersion) -> Result<()> {
         self.inner.generate(cmk)
+    }
+
+    fn import(&self, cmk: CmkVersion, material: &Secret<32>) -> Result<()> {
+        self.inner.import(cmk, material)
     }
 
     fn generate_dk_wrapped(&self, cmk: CmkVersion, associated: &[u8]) -> Result<Vec<u8>> {
