@@ -80,10 +80,10 @@ pub(super) fn check_places(config: &Config) -> Result<()> {
         HsmChoice::Soft { root_key_file, .. } => Some(("kms.root_key_file", root_key_file)),
         HsmChoice::Pkcs11 { pin_file, .. } => pin_file.as_ref().map(|path| ("kms.pin_file", path)),
     };
-    if let Some((key, path)) = secrets {
-        if path.starts_with(mountpoint) {
-            return refuse(key, format!("{path:?} lies inside the mountpoint {mountpoint:?}"));
-        }
+    if let Some((key, path)) = secrets
+        && path.starts_with(mountpoint)
+    {
+        return refuse(key, format!("{path:?} lies inside the mountpoint {mountpoint:?}"));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::pkcs11_patience::{NoResult, Patience};
 use super::pkcs11_pin::PinSource;
 use super::pkcs11_token::Token;
 use super::pkcs11_wrapping as wrapping;
-use super::pkcs11_wrapping::{Form, Keys};
+use super::pkcs11_wrapping::{Form, Keys, wipe_values};
 use crate::crypto::Dk;
 use crate::crypto::RecordKey;
 use crate::crypto::Secret;
@@ -109,6 +109,7 @@ impl Pkcs11Hsm {
                         .into());
                 }
                 let mut template = protected(RECORD_KEY, KeyType::GENERIC_SECRET);
+                template.push(Attribute::ValueLen(KEY_BYTES.into()));
                 template.push(Attribute::Sign(true));
                 session.generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
                 Ok(())
@@ -268,6 +269,31 @@ impl Shared {
     }
 
     fn generate(&self, cmk: CmkVersion) -> Result<()> {
+        self.make(cmk, |session, template| {
+            let mut template = template.to_vec();
+            template.push(Attribute::ValueLen(KEY_BYTES.into()));
+            session.generate_key(&Mechanism::AesKeyGen, &template)?;
+            Ok(())
+        })
+    }
+
+    fn import(&self, cmk: CmkVersion, material: &Secret<32>) -> Result<()> {
+        self.make(cmk, |session, template| {
+            let mut template = template.to_vec();
+            template.push(Attribute::Value(material.expose().to_vec()));
+            let made = session.create_object(&template);
+            wipe_values(&mut template);
+            made?;
+            Ok(())
+        })
+    }
+
+    /// Makes the object of `cmk` as `how` does, unless it is there.
+    fn make(
+        &self,
+        cmk: CmkVersion,
+        how: impl Fn(&Session, &[Attribute]) -> Result<(), Fault>,
+    ) -> Result<()> {
         let label = label_of(cmk);
         let exists = || {
             let message = format!("the HSM holds material of key {cmk} already");
@@ -287,8 +313,7 @@ impl Shared {
             has_asked = true;
             let mut template = protected(&label, KeyType::AES);
             template.extend(self.form.uses());
-            session.generate_key(&Mechanism::AesKeyGen, &template)?;
-            Ok(())
+            how(session, &template)
         });
         self.making.lock().remove(&cmk);
         made
@@ -341,14 +366,12 @@ impl Hsm for Pkcs11Hsm {
     }
 
     fn generate(&self, cmk: CmkVersion) -> Result<()> {
-        self.call_or(
-            move |shared| shared.generate(cmk),
-            move |shared, ()| {
-                if let Err(error) = shared.destroy(cmk) {
-                    log::warn!("event=material-left-over cmk={cmk} error=\"{error}\"");
-                }
-            },
-        )
+        self.call_or(move |shared| shared.generate(cmk), take_back(cmk))
+    }
+
+    fn import(&self, cmk: CmkVersion, material: &Secret<32>) -> Result<()> {
+        let material = copy(material.expose())?;
+        self.call_or(move |shared| shared.import(cmk, &material), take_back(cmk))
     }
 
     fn generate_dk_wrapped(&self, cmk: CmkVersion, associated: &[u8]) -> Result<Vec<u8>> {
@@ -361,11 +384,7 @@ impl Hsm for Pkcs11Hsm {
 
     fn wrap_dk(&self, cmk: CmkVersion, associated: &[u8], dk: &Dk) -> Result<Vec<u8>> {
         let associated = associated.to_vec();
-        // The call may outlive its caller, and so has a copy of its own.
-        let dk = Secret::fill(|bytes| {
-            bytes.copy_from_slice(dk.expose());
-            Ok(())
-        })?;
+        let dk = copy(dk.expose())?;
         self.call(move |shared| {
             shared.with_cmk(cmk, |session, keys, form| {
                 form.wrap(session, keys, cmk, &associated, &dk)
@@ -392,6 +411,23 @@ impl Hsm for Pkcs11Hsm {
     }
 }
 
+/// A copy in locked memory, for a call that may outlive its caller.
+fn copy<const N: usize>(from: &[u8; N]) -> Result<Secret<N>> {
+    Secret::fill(|bytes| {
+        bytes.copy_from_slice(from);
+        Ok(())
+    })
+}
+
+/// Destroys material that was made too late for anybody to know of it.
+fn take_back(cmk: CmkVersion) -> impl FnOnce(&Shared, ()) {
+    move |shared, ()| {
+        if let Err(error) = shared.destroy(cmk) {
+            log::warn!("event=material-left-over cmk={cmk} error=\"{error}\"");
+        }
+    }
+}
+
 fn form_of(token: &Token) -> Result<Form> {
     let mechanisms = token.mechanisms()?;
     let refuse = |what: &str| {
@@ -412,13 +448,12 @@ fn form_of(token: &Token) -> Result<Form> {
     Form::of(&mechanisms).ok_or_else(|| refuse("AES-GCM and no AES key wrap"))
 }
 
-/// A key that is made in the token and stays there.
+/// A key that stays in the token.
 fn protected(label: &str, kind: KeyType) -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(kind),
         Attribute::Label(label.as_bytes().to_vec()),
-        Attribute::ValueLen(KEY_BYTES.into()),
         Attribute::Token(true),
         Attribute::Private(true),
         Attribute::Sensitive(true),

@@ -98,11 +98,7 @@ impl Form {
                 let mut template = session_key();
                 template.push(Attribute::Value(dk.expose().to_vec()));
                 let made = session.create_object(&template);
-                for attribute in &mut template {
-                    if let Attribute::Value(value) = attribute {
-                        value.zeroize();
-                    }
-                }
+                wipe_values(&mut template);
                 seal_session_key(session, keys, name, associated, made?)
             }
         }
@@ -243,6 +239,15 @@ fn mac(
     ]
     .concat();
     Ok(session.sign(&Mechanism::Sha256Hmac, keys.record, &message)?)
+}
+
+/// Wipes the secret that a template brought to the token.
+pub(super) fn wipe_values(template: &mut [Attribute]) {
+    for attribute in template {
+        if let Attribute::Value(value) = attribute {
+            value.zeroize();
+        }
+    }
 }
 
 /// Moves what the token gave out into locked memory and wipes where it was.

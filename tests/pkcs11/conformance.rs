@@ -2,7 +2,7 @@
 
 use crate::support::{Needs, trial};
 use crate::token::Token;
-use evsfs::crypto::{Dk, RecordKey};
+use evsfs::crypto::{Dk, RecordKey, Secret};
 use evsfs::error::{Code, ErrorKind, Result};
 use evsfs::id::KeyId;
 use evsfs::kms::{CmkVersion, Hsm, Pkcs11Hsm, SoftHsm};
@@ -41,37 +41,23 @@ impl Subject {
 
 type Body = fn(&Subject);
 
-const SUITE: &[(&str, Body)] = &[
-    (
-        "a_data_key_made_before_a_restart_opens_after_it",
-        a_data_key_made_before_a_restart_opens_after_it,
-    ),
-    (
-        "a_data_key_opens_for_its_own_master_key_version_and_context_only",
-        a_data_key_opens_for_its_own_master_key_version_and_context_only,
-    ),
-    (
-        "every_flipped_bit_and_every_cut_of_a_wrapped_data_key_is_refused",
-        every_flipped_bit_and_every_cut_of_a_wrapped_data_key_is_refused,
-    ),
-    (
-        "destroyed_material_is_gone_also_after_a_restart",
-        destroyed_material_is_gone_also_after_a_restart,
-    ),
-    (
-        "material_is_made_once_also_by_several_at_once",
-        material_is_made_once_also_by_several_at_once,
-    ),
-    (
-        "the_list_is_sorted_and_follows_what_is_made_and_destroyed",
-        the_list_is_sorted_and_follows_what_is_made_and_destroyed,
-    ),
-    (
-        "the_record_key_is_the_same_at_each_start_and_another_in_another_hsm",
-        the_record_key_is_the_same_at_each_start_and_another_in_another_hsm,
-    ),
-    ("many_threads_get_their_own_data_keys", many_threads_get_their_own_data_keys),
-];
+macro_rules! suite {
+    ($($name:ident),* $(,)?) => {
+        const SUITE: &[(&str, Body)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+suite! {
+    a_data_key_made_before_a_restart_opens_after_it,
+    a_data_key_opens_for_its_own_master_key_version_and_context_only,
+    every_flipped_bit_and_every_cut_of_a_wrapped_data_key_is_refused,
+    destroyed_material_is_gone_also_after_a_restart,
+    material_is_made_once_also_by_several_at_once,
+    imported_material_is_the_one_that_was_given_and_replaces_none,
+    the_list_is_sorted_and_follows_what_is_made_and_destroyed,
+    the_record_key_is_the_same_at_each_start_and_another_in_another_hsm,
+    many_threads_get_their_own_data_keys,
+}
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -196,6 +182,22 @@ fn material_is_made_once_also_by_several_at_once(subject: &Subject) {
     });
     assert_eq!((made, hsm.list().unwrap()), (1, vec![cmk]));
     assert_eq!(kind(hsm.generate(cmk)).0, ErrorKind::Exists);
+}
+
+/// RULES K1: imported again, the same material opens what was wrapped under it before.
+fn imported_material_is_the_one_that_was_given_and_replaces_none(subject: &Subject) {
+    let hsm = subject.open();
+    let cmk = CmkVersion { key: KeyId::random(), version: 1 };
+    let (material, other) = (Secret::random().unwrap(), Secret::random().unwrap());
+    hsm.import(cmk, &material).unwrap();
+    let wrapped = hsm.generate_dk_wrapped(cmk, b"disk").unwrap();
+    assert_eq!(kind(hsm.import(cmk, &other)).0, ErrorKind::Exists);
+    hsm.destroy(cmk).unwrap();
+    hsm.import(cmk, &material).unwrap();
+    subject.open().unwrap_dk(cmk, b"disk", &wrapped).unwrap();
+    hsm.destroy(cmk).unwrap();
+    hsm.import(cmk, &other).unwrap();
+    assert_eq!(kind(hsm.unwrap_dk(cmk, b"disk", &wrapped)), WRONG);
 }
 
 fn the_list_is_sorted_and_follows_what_is_made_and_destroyed(subject: &Subject) {
