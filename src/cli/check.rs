@@ -2,8 +2,8 @@
 
 use super::args::CheckArgs;
 use super::failure::Outcome;
-use super::pin;
 use super::refusal::one_line;
+use super::secret_source::with_secret;
 use super::session::Session;
 use crate::config::{Config, locate};
 use crate::daemon;
@@ -14,8 +14,10 @@ use serde_json::{Value, json};
 /// Checks the state directory, shows what is wrong, and ends with exit code 7 if anything is.
 pub(super) fn run(session: &mut Session<'_>, args: &CheckArgs) -> Outcome {
     let config = Config::load(&locate(args.config.as_deref())?)?;
-    let unlock = pin::unlock(session, &config, args.pin_fd)?;
-    let report = daemon::check(&config, &unlock, args.repair)?;
+    let needed = daemon::needed_secret(&config);
+    let report = with_secret(session, &args.secret, needed, |_, secret| {
+        Ok(daemon::check(&config, secret, args.repair)?)
+    })?;
     let value = json!({ "checked": report.checked, "findings": findings(&report) });
     session.answer(&value, |_| shown(&report))?;
     let left = report.findings.iter().filter(|finding| !finding.repaired).count();

@@ -7,7 +7,7 @@ use super::object::Object;
 use super::request::Request;
 use super::session::Session;
 use super::table::{Align, Table, facts};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
 use crate::units::{ByteLen, SectorSize};
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
             session.answer(&disk, |_| format!("disk {name:?} is detached\n"))
         }
         DiskCommand::Extend { name, size } => {
-            let size = ByteLen::parse(size)?;
+            let size = parsed_size(size)?;
             let request = named("disk.extend", name)?.with("size", size.get());
             let disk = session.call(&request)?;
             session.answer(&disk, |_| format!("disk {name:?} has {size} now\n"))
@@ -106,8 +106,12 @@ fn named(op: &str, name: &str) -> Result<Request> {
     Ok(Request::new(op).with("name", Name::parse(name)?.as_str()))
 }
 
+fn parsed_size(text: &str) -> Result<ByteLen> {
+    ByteLen::parse(text).map_err(|cause| cause.code(Code::EVS_1010))
+}
+
 fn creation(args: &DiskCreateArgs) -> Result<Request> {
-    let size = args.size.as_deref().map(ByteLen::parse).transpose()?;
+    let size = args.size.as_deref().map(parsed_size).transpose()?;
     let key = args.key.as_deref().map(Alias::parse).transpose()?;
     if let Some(bytes) = args.sector_size {
         SectorSize::from_bytes(bytes)?;
@@ -128,6 +132,7 @@ fn creation(args: &DiskCreateArgs) -> Result<Request> {
         request = request.with("from", source.as_str());
     }
     match &args.backing {
+        Some(path) if args.overwrite => request.with("overwrite", true).with_path("backing", path),
         Some(path) => request.with_path("backing", path),
         None => Ok(request),
     }

@@ -1,75 +1,48 @@
 //! From a configuration to a service.
 
+use super::hsm_secret::{HsmSecret, demand};
 use crate::auth::{Agency, Authority};
 use crate::config::{Config, HsmChoice, RootKeyProtection};
-use crate::error::{Error, ErrorKind, Result};
+use crate::crypto::SecretText;
+use crate::error::Result;
 use crate::id::Uid;
-use crate::kms::{Hsm, Kms, Pin, PinSource, Pkcs11Hsm, Pkcs11Settings, SoftHsm};
+use crate::kms::{Hsm, Kms, PinSource, Pkcs11Hsm, Pkcs11Settings, RootKeyFile, SoftHsm};
 use crate::records::{DirStore, Records};
 use crate::service::{KernelCache, Parts, Service, Settings};
 use crate::sys::{Clock, SystemClock};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-/// What somebody gave at the start so that the HSM opens.
-#[derive(Default)]
-pub struct Unlock {
-    /// The PIN of the token.
-    pub pin: Option<Pin>,
-}
-
-/// Opens the HSM that the configuration names.
-pub(super) fn open_hsm(config: &Config, unlock: &Unlock) -> Result<Arc<dyn Hsm>> {
+/// Opens the HSM that the configuration names; `secret` is what it needs besides files.
+pub(super) fn open_hsm(config: &Config, secret: Option<&SecretText>) -> Result<Arc<dyn Hsm>> {
     match &config.kms.hsm {
         HsmChoice::Soft { root_key_file, protection: RootKeyProtection::FilePermissions } => {
             Ok(Arc::new(SoftHsm::open(root_key_file, &config.state_dir.join("hsm"))?))
         }
-        HsmChoice::Soft { protection: RootKeyProtection::Passphrase, .. } => {
-            Err(not_built_in("kms.passphrase", "leave out kms.passphrase"))
+        HsmChoice::Soft { root_key_file, protection: RootKeyProtection::Passphrase } => {
+            let passphrase = demand(secret, HsmSecret::Passphrase)?;
+            let root = RootKeyFile::at(root_key_file).open_with_passphrase(passphrase)?;
+            Ok(Arc::new(SoftHsm::with_root(root, &config.state_dir.join("hsm"))?))
         }
         HsmChoice::Pkcs11 { module, token, pin_file } => {
-            let settings = token_settings(module, token, pin_file.as_deref(), unlock)?;
+            let settings = token_settings(module, token, pin_file.as_deref(), secret)?;
             Ok(Arc::new(Pkcs11Hsm::open(settings)?))
         }
     }
 }
 
-/// Whether the configuration names a token and nothing but a person can give its PIN.
-pub fn wants_pin(config: &Config) -> bool {
-    matches!(&config.kms.hsm, HsmChoice::Pkcs11 { pin_file: None, .. })
-        && pin_credential().is_none()
-}
-
-/// The token, and where its PIN is: given by somebody, else in the file, else a credential.
+/// The token of a configuration, and where its PIN is.
 pub(super) fn token_settings(
     module: &Path,
     token: &str,
     pin_file: Option<&Path>,
-    unlock: &Unlock,
+    secret: Option<&SecretText>,
 ) -> Result<Pkcs11Settings> {
-    let pin = match (&unlock.pin, pin_file, pin_credential()) {
-        (Some(pin), _, _) => PinSource::Given(pin.clone()),
-        (None, Some(path), _) => PinSource::File(path.to_owned()),
-        (None, None, Some(path)) => PinSource::Credential(path),
-        (None, None, None) => {
-            let message = format!("token \"{token}\" cannot be used: there is no PIN for it");
-            return Err(Error::new(ErrorKind::KmsUnreachable, message).remedy(
-                "set kms.pin_file, or give --pin-fd N, or mount from a terminal and type it",
-            ));
-        }
+    let pin = match pin_file {
+        Some(path) => PinSource::File(path.to_owned()),
+        None => PinSource::Given(Arc::new(demand(secret, HsmSecret::Pin)?.duplicate()?)),
     };
     Ok(Pkcs11Settings { module: module.to_owned(), token: token.to_owned(), pin })
-}
-
-/// The credential a service manager has put there for us.
-fn pin_credential() -> Option<PathBuf> {
-    let directory = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
-    Some(directory.join("evsfs-pin")).filter(|path| path.is_absolute() && path.exists())
-}
-
-pub(super) fn not_built_in(setting: &str, instead: &str) -> Error {
-    let message = format!("{setting} is not built into this version");
-    Error::new(ErrorKind::Unsupported, message).remedy(format!("{instead} in mount.toml"))
 }
 
 /// Opens the records of a state directory under the HSM's authentication key.
@@ -80,10 +53,10 @@ pub(super) fn open_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
 /// Puts a service together; its disks are not loaded yet.
 pub(super) fn assemble(
     config: &Config,
-    unlock: &Unlock,
+    secret: Option<&SecretText>,
     kernel: Arc<dyn KernelCache>,
 ) -> Result<Service> {
-    let hsm = open_hsm(config, unlock)?;
+    let hsm = open_hsm(config, secret)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kms = Kms::open(open_records(config, &*hsm)?, hsm.clone(), clock.clone())?;
     let records = Arc::new(open_records(config, &*hsm)?);

@@ -1,8 +1,9 @@
 //! The offline check of a state directory.
 
-use super::assembly::{Unlock, open_hsm, open_records};
+use super::assembly::{open_hsm, open_records};
 use super::state_dir;
 use crate::config::Config;
+use crate::crypto::SecretText;
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
@@ -40,11 +41,11 @@ pub struct Finding {
 /// deleted; nothing else can be repaired without a chance of loss.
 ///
 /// # Errors
-/// `in-use` while a daemon lives; `integrity` when the root key does not fit.
-pub fn check(config: &Config, unlock: &Unlock, repair: bool) -> Result<CheckReport> {
+/// `in-use` while a daemon lives; `wrong-secret`; `integrity` when the root key does not fit.
+pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Result<CheckReport> {
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
-    let hsm = open_hsm(config, unlock)?;
+    let hsm = open_hsm(config, secret)?;
     let records = open_records(config, &*hsm)?;
     let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
     let mut report = CheckReport { checked: 0, findings: Vec::new() };
@@ -62,7 +63,22 @@ pub fn check(config: &Config, unlock: &Unlock, repair: bool) -> Result<CheckRepo
     for directory in records.list(&RecordPath::parse("disks")?)? {
         report.checked += 1;
         let file = config.state_dir.join("disks").join(&directory).join("disk.toml");
-        let loaded = DiskId::parse(&directory).and_then(|id| {
+        let id = DiskId::parse(&directory);
+        if let Ok(id) = &id
+            && payloads.has_empty_directory(*id)
+        {
+            if repair {
+                payloads.remove_directory(*id)?;
+            }
+            report.findings.push(Finding {
+                file: payloads.directory_of(*id),
+                problem: "a crash left this directory, which holds nothing".to_owned(),
+                remedy: "evsfs check --repair, or mount once".to_owned(),
+                repaired: repair,
+            });
+            continue;
+        }
+        let loaded = id.and_then(|id| {
             records.load::<DiskRecord>(&DiskRecord::path_of(id)?)?.ok_or_else(|| {
                 Error::new(ErrorKind::Integrity, "the record is missing beside its payload")
                     .remedy("put the record back from a copy of the state directory")

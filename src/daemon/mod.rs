@@ -3,14 +3,14 @@
 mod assembly;
 mod check;
 mod deadlines;
+mod hsm_secret;
 mod init;
 mod serve;
 mod shutdown;
 mod state_dir;
 
-pub use assembly::{Unlock, wants_pin};
+pub use crate::crypto::SecretText;
 pub use check::{CheckReport, Finding, check};
-pub use init::{InitOptions, InitReport, RootKeyKind, init};
+pub use hsm_secret::{HsmSecret, needed_secret};
+pub use init::{InitReport, OfflineRootKey, init};
 pub use serve::{Ready, serve};
-
-pub use crate::kms::Pin;

@@ -1,16 +1,18 @@
 //! From mount to unmount.
 
-use super::assembly::{Unlock, assemble};
+use super::assembly::assemble;
 use super::deadlines::Deadlines;
 use super::shutdown;
 use super::state_dir;
 use crate::config::Config;
+use crate::crypto::SecretText;
 use crate::error::{Error, Result};
 use crate::fs::Namespace;
 use crate::fuse::{FuseKernelCache, MountOptions, mount, prepare_mountpoint};
 use crate::sys;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 /// A mount that answers.
 #[derive(Debug, Clone)]
@@ -22,11 +24,15 @@ pub struct Ready {
 }
 
 /// Serves a mount until it is unmounted, stopped, or signalled to end. `announce` is called once,
-/// when the mount answers. Must be called before the process has other threads.
+/// when the mount answers; `secret` is what [`super::needed_secret`] says. Must be called before the process has other threads.
 ///
 /// # Errors
-/// Whatever keeps the mount from being made; nothing is left behind then.
-pub fn serve(config: Config, unlock: &Unlock, announce: &mut dyn FnMut(Ready)) -> Result<()> {
+/// `wrong-secret`; whatever else keeps the mount from being made; nothing is left behind then.
+pub fn serve(
+    config: Config,
+    secret: Option<&SecretText>,
+    announce: &mut dyn FnMut(Ready),
+) -> Result<()> {
     sys::forbid_dumps()?;
     sys::block_termination_signals()?;
     if let sys::IoFlusher::Refused(error) = sys::ask_for_io_flusher() {
@@ -38,7 +44,7 @@ pub fn serve(config: Config, unlock: &Unlock, announce: &mut dyn FnMut(Ready)) -
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());
-    let service = Arc::new(assemble(&config, unlock, kernel.clone())?);
+    let service = Arc::new(assemble(&config, secret, kernel.clone())?);
     service.load()?;
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),
@@ -48,12 +54,19 @@ pub fn serve(config: Config, unlock: &Unlock, announce: &mut dyn FnMut(Ready)) -
     let session = mount(Arc::new(Namespace::new(service.clone())), &kernel, &options)?;
     let threads = |cause| Error::io("starting a thread", cause);
     let _deadlines = Deadlines::watch(service.clone()).map_err(threads)?;
-    shutdown::on_request(service.clone(), &config).map_err(threads)?;
+    // The first of two: the kernel ends the session, or a stop takes the mount from under open
+    // files, whose holders would keep the session for as long as they please.
+    let (end, ended) = channel();
+    shutdown::on_request(service.clone(), &config, end.clone()).map_err(threads)?;
+    std::thread::Builder::new()
+        .name("evsfs-session".to_owned())
+        .spawn(move || end.send(session.wait()))
+        .map_err(threads)?;
     log::info!("mounted on {} version={}", config.mountpoint.display(), env!("CARGO_PKG_VERSION"));
     announce(Ready { pid: std::process::id(), mountpoint: config.mountpoint.clone() });
 
-    let ended = session.wait();
-    // Unmounted by whomever: no file is open any more.
+    let ended = ended.recv().expect("the shutdown thread keeps a sender as long as it waits");
+    // After an unmount by whomever no file is open any more; after a stop all is closed already.
     service.close_all();
     log::info!("unmounted from {}", config.mountpoint.display());
     ended

@@ -1,18 +1,36 @@
 //! Ending on request: by a signal or by `mount.stop`.
 
 use crate::config::Config;
+use crate::error::Result;
 use crate::fuse::{Lazily, unmount};
 use crate::service::{Service, StopMode};
 use crate::sys;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether the last file was closed.
 const POLL: Duration = Duration::from_millis(50);
+/// How long the session of a mount that was in use is kept up: whoever asked for the stop through
+/// `control` has that file open and reads its answer there.
+const LINGER: Duration = Duration::from_millis(500);
 
-/// Starts the threads that wait for a request to end and then carry it out.
-pub(super) fn on_request(service: Arc<Service>, config: &Config) -> std::io::Result<()> {
+/// Whether the kernel ends the session after a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionEnd {
+    ByItself,
+    /// When the last file is closed, whenever that is.
+    Unknown,
+}
+
+/// Starts the threads that wait for a request to end and then carry it out. `end` is told when the
+/// session may not end by itself, because the mount was in use or could not be taken away.
+pub(super) fn on_request(
+    service: Arc<Service>,
+    config: &Config,
+    end: Sender<Result<()>>,
+) -> std::io::Result<()> {
     let signalled = service.clone();
     std::thread::Builder::new().name("evsfs-signals".to_owned()).spawn(move || {
         loop {
@@ -28,14 +46,18 @@ pub(super) fn on_request(service: Arc<Service>, config: &Config) -> std::io::Res
     })?;
     let mountpoint = config.mountpoint.clone();
     let grace = config.mount.shutdown_grace;
-    std::thread::Builder::new()
-        .name("evsfs-shutdown".to_owned())
-        .spawn(move || stop(&service, mountpoint, grace))?;
+    std::thread::Builder::new().name("evsfs-shutdown".to_owned()).spawn(move || {
+        if stop(&service, &mountpoint, grace) == SessionEnd::Unknown {
+            std::thread::sleep(LINGER);
+            // The receiver is gone when the session has ended all the same.
+            let _ = end.send(Ok(()));
+        }
+    })?;
     Ok(())
 }
 
 /// Waits for the request and for open files, flushes and wipes all disks, unmounts.
-fn stop(service: &Service, mountpoint: PathBuf, grace: Duration) {
+fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     let mode = service.stop_switch().wait();
     log::info!("stopping mode={mode:?}");
     let deadline = Instant::now() + grace;
@@ -46,11 +68,12 @@ fn stop(service: &Service, mountpoint: PathBuf, grace: Duration) {
         std::thread::sleep(POLL);
     }
     service.close_all();
-    let unmounted = unmount(&mountpoint, Lazily::No).or_else(|error| {
-        log::warn!("the mount is taken away while it is in use: {error}");
-        unmount(&mountpoint, Lazily::Yes)
-    });
-    if let Err(error) = unmounted {
+    match unmount(mountpoint, Lazily::No) {
+        Ok(()) => return SessionEnd::ByItself,
+        Err(error) => log::warn!("the mount is taken away while it is in use: {error}"),
+    }
+    if let Err(error) = unmount(mountpoint, Lazily::Yes) {
         log::error!("the mount stays behind: {error}");
     }
+    SessionEnd::Unknown
 }

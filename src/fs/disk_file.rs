@@ -13,7 +13,7 @@ pub enum Allocation {
     Reserve,
     /// `FALLOC_FL_PUNCH_HOLE`: give the space back; the range reads as zeros.
     PunchHole,
-    /// `FALLOC_FL_ZERO_RANGE`: the range reads as zeros.
+    /// `FALLOC_FL_ZERO_RANGE`: the range, all of which must lie on the disk, reads as zeros.
     ZeroRange,
 }
 
@@ -41,7 +41,11 @@ impl Namespace {
         self.on_disk(handle, |open| match how {
             Allocation::Reserve => open.disk().allocate(offset, len),
             Allocation::PunchHole => open.disk().discard(offset, len),
-            Allocation::ZeroRange => open.disk().zero_range(offset, len),
+            Allocation::ZeroRange => {
+                // Past the end it asks for a larger file, and the kernel would believe a success.
+                open.disk().allocate(offset, len)?;
+                open.disk().zero_range(offset, len)
+            }
         })
     }
 

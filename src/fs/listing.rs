@@ -11,6 +11,8 @@ use crate::id::{Alias, KeyId, Name};
 /// The control directory's name: found by name, not listed (INTERFACE section 1).
 const CONTROL: &str = ".evs";
 const CREATE: &str = "create";
+/// The directory of the keys whose aliases begin with `evs/`.
+const EVS: &str = "evs";
 
 /// An entry of a directory.
 #[derive(Debug, Clone)]
@@ -41,14 +43,13 @@ impl Namespace {
                 "keys" => Some(Node::Keys),
                 name => ControlFile::from_name(name).map(Node::ControlFile),
             },
-            Node::Disks if name == CREATE && self.disk_named(caller, CREATE).is_none() => {
-                Some(Node::DiskCreate)
-            }
+            // The verb goes before a disk of its name, which `control` and the command line reach.
+            Node::Disks if name == CREATE => Some(Node::DiskCreate),
             Node::Disks => self.disk_named(caller, name),
             Node::Disk(id) => DiskFile::from_name(name).map(|file| Node::DiskFile(id, file)),
             Node::Keys => match name {
                 CREATE => Some(Node::KeyCreate),
-                "evs" => Some(Node::EvsKeys),
+                EVS => Some(Node::EvsKeys),
                 name => self.key_named(caller, name),
             },
             Node::EvsKeys => self.key_named(caller, &format!("{}{name}", Alias::EVS_PREFIX)),
@@ -79,7 +80,9 @@ impl Namespace {
             Node::Disks => {
                 add(CREATE, Node::DiskCreate);
                 for entry in self.service().visible_disks(caller) {
-                    add(entry.name().as_str(), Node::Disk(entry.id()));
+                    if entry.name().as_str() != CREATE {
+                        add(entry.name().as_str(), Node::Disk(entry.id()));
+                    }
                 }
             }
             Node::Disk(id) => {
@@ -87,9 +90,10 @@ impl Namespace {
             }
             Node::Keys => {
                 add(CREATE, Node::KeyCreate);
-                add("evs", Node::EvsKeys);
+                add(EVS, Node::EvsKeys);
                 for view in self.service().visible_keys(caller) {
-                    if !view.alias.is_reserved() {
+                    let is_shadowed = [CREATE, EVS].contains(&view.alias.as_str());
+                    if !view.alias.is_reserved() && !is_shadowed {
                         add(view.alias.as_str(), Node::Key(view.id));
                     }
                 }

@@ -5,13 +5,13 @@ use super::control::Conversation;
 use super::handle::{Handle, HandleId, Handles, OpenMode, Opened, PageCache};
 use super::inode::{Inode, Inodes};
 use super::listing::Listed;
-use super::node::{ControlFile, Node, Use};
+use super::node::{ControlFile, DiskFile, Node, Use};
 use super::refusals::Refusals;
 use super::values::gone;
 use crate::auth::{Action, Caller};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyId, Uid};
-use crate::service::{Attachment, AttachmentId, KeyView, Service};
+use crate::service::{Attachment, AttachmentId, KeyView, Service, encryption_never_changes};
 use crate::sync::Mutex;
 use crate::units::{ByteLen, ByteOffset};
 use std::sync::Arc;
@@ -114,6 +114,9 @@ impl Namespace {
     pub fn open(&self, uid: Uid, inode: Inode, mode: OpenMode) -> Result<Opened> {
         let caller = self.admit(uid)?;
         let node = self.node(caller, inode)?;
+        if mode.write && matches!(node, Node::DiskFile(_, DiskFile::Encrypted)) {
+            return self.remembered(caller, Err(encryption_never_changes()));
+        }
         self.check_access(uid, inode, mode.read, mode.write)?;
         if let Node::File(id) = node {
             let attachment = self.file(caller, id).ok_or_else(gone)?;

@@ -415,10 +415,14 @@ fn allocation(mode: i32) -> Option<Allocation> {
     let without_size = flags - FallocateFlags::KEEP_SIZE;
     if without_size.is_empty() {
         Some(Allocation::Reserve)
-    } else if flags == FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE {
-        Some(Allocation::PunchHole)
-    } else if without_size == FallocateFlags::ZERO_RANGE {
+    } else if flags == FallocateFlags::ZERO_RANGE {
         Some(Allocation::ZeroRange)
+    } else if flags.contains(FallocateFlags::KEEP_SIZE)
+        && (without_size == FallocateFlags::PUNCH_HOLE
+            || without_size == FallocateFlags::ZERO_RANGE)
+    {
+        // Zeros at rest are holes, so that zeroing which keeps the size is punching.
+        Some(Allocation::PunchHole)
     } else {
         None
     }

@@ -16,7 +16,8 @@ const READAHEAD_KIB: &str = "1024";
 pub fn prepare_mountpoint(mountpoint: &Path) -> Result<()> {
     let shown = mountpoint.display();
     let looked_at = match std::fs::metadata(mountpoint) {
-        Err(error) if error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()) => {
+        // ECONNABORTED: the daemon died while this very request was under way.
+        Err(error) if is_of_dead_daemon(&error) => {
             log::info!("mountpoint={shown} the mount of a dead daemon is taken away");
             unmount(mountpoint, Lazily::Yes)?;
             std::fs::metadata(mountpoint)
@@ -38,6 +39,10 @@ pub fn prepare_mountpoint(mountpoint: &Path) -> Result<()> {
         }
         Ok(_) => Ok(()),
     }
+}
+
+fn is_of_dead_daemon(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOTCONN | Errno::CONNABORTED))
 }
 
 /// Whether a mount that is still in use may be taken out of the tree.

@@ -11,11 +11,12 @@
 //!        |                              |                       |
 //!        +---- key_ring: records  ------+---- deadlines --------+---- hsm: material
 //!                  |                              |                       |
-//!              key, state                    clock_watch         soft_hsm, pkcs11_hsm
+//!              key, state                    clock_watch    soft_hsm over root_key; pkcs11_hsm
 //! ```
 //!
-//! `pkcs11_hsm` is over `pkcs11_wrapping` (forms of a wrapped data key), `pkcs11_module` and `pkcs11_token` (finding the
-//! token, sessions, the one login) and `pkcs11_patience` (calls that may be slow).
+//! `pkcs11_hsm` is over `pkcs11_wrapping` (forms of a wrapped data key), `pkcs11_module` and
+//! `pkcs11_token` (finding the token, sessions, the one login) and `pkcs11_patience` (calls that may
+//! be slow).
 //!
 //! Not covered: somebody who can write the state directory can put back an older record with its
 //! genuine seal, such as that of a disabled key from when it was enabled. Material that was
@@ -33,9 +34,9 @@ mod pkcs11_fault;
 mod pkcs11_hsm;
 mod pkcs11_module;
 mod pkcs11_patience;
-mod pkcs11_pin;
 mod pkcs11_token;
 mod pkcs11_wrapping;
+mod root_key;
 mod soft_hsm;
 mod state;
 
@@ -44,7 +45,8 @@ pub use hsm::{CmkVersion, Hsm};
 pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
 pub use pkcs11_hsm::{Pkcs11Hsm, Pkcs11Settings};
-pub use pkcs11_pin::{Pin, PinSource};
+pub use pkcs11_token::PinSource;
+pub use root_key::RootKeyFile;
 pub use soft_hsm::SoftHsm;
 pub use state::{KeyState, Material, Operation, Outcome};
 

@@ -3,17 +3,18 @@
 use super::pkcs11_fault as fault;
 use super::pkcs11_fault::Fault;
 use super::pkcs11_module::Module;
-use super::pkcs11_pin::{Pin, PinSource};
+use crate::crypto::SecretText;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::records::PrivateFile;
 use crate::sync::{Mutex, RwLock};
 use cryptoki::error::RvError;
 use cryptoki::mechanism::MechanismType;
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::RawAuthPin;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,36 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a new start of the module waits for calls that are under way.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// Where the user PIN of a token comes from, whenever it is logged in to.
+pub enum PinSource {
+    /// A file that belongs to us alone, mode 0600 or stricter. Read at each login, so that a PIN
+    /// that was corrected is used without a restart.
+    File(PathBuf),
+    /// Somebody gave it at the start.
+    Given(Arc<SecretText>),
+}
+
+impl PinSource {
+    /// The PIN.
+    ///
+    /// # Errors
+    /// `not-found`; `integrity` with the repair when others can read the file; `invalid`; `io`.
+    fn pin(&self) -> Result<Arc<SecretText>> {
+        match self {
+            PinSource::File(path) => {
+                let place = path.display();
+                let Some(file) = PrivateFile::open(path)? else {
+                    let message = format!("there is no PIN file {place}");
+                    return Err(Error::new(ErrorKind::NotFound, message)
+                        .remedy(format!("write the token's user PIN into {place}, mode 0600")));
+                };
+                Ok(Arc::new(SecretText::read_line(&mut file.file(), &place.to_string())?))
+            }
+            PinSource::Given(pin) => Ok(Arc::clone(pin)),
+        }
+    }
+}
 
 /// A way to one token.
 ///
@@ -47,7 +78,7 @@ struct Link {
     found: u64,
     trouble: Option<Trouble>,
     /// The PIN that the token refused. It is never tried again.
-    refused: Option<Pin>,
+    refused: Option<Arc<SecretText>>,
     was_up: bool,
 }
 
@@ -282,7 +313,7 @@ impl Token {
                  does not lock itself",
             )
         };
-        if link.refused.as_ref().is_some_and(|refused| refused.is(&pin)) {
+        if link.refused.as_ref().is_some_and(|refused| refused.ct_eq(&pin)) {
             return Err(wrong());
         }
         let info = self.module.pkcs11.get_token_info(slot).map_err(explain)?;

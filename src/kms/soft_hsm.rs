@@ -1,7 +1,7 @@
 //! A security module in software: material in files, wrapped under a root key.
 //!
-//! The root key is 32 random bytes in a file of its own, wherever the configuration says. Material
-//! lies in the module's directory, one file `<key id>.<version>.key` each:
+//! The root key is in a file of its own, wherever the configuration says; `root_key` has its forms.
+//! Material lies in the module's directory, one file `<key id>.<version>.key` each:
 //!
 //! | field | offset | bytes | meaning |
 //! |---|---|---|---|
@@ -17,9 +17,12 @@
 
 use super::hsm::CmkVersion;
 use super::hsm::Hsm;
+use super::root_key::RootKeyFile;
 use crate::crypto::Dk;
 use crate::crypto::RecordKey;
 use crate::crypto::Secret;
+use crate::crypto::SecretText;
+use crate::crypto::StretchCost;
 use crate::crypto::WrappingKey;
 use crate::error::Code;
 use crate::error::Error;
@@ -27,10 +30,9 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::id::KeyId;
 use crate::records::PrivateDir;
-use crate::records::PrivateFile;
 use crate::sync::Mutex;
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,16 +62,20 @@ impl SoftHsm {
     /// `exists` when there is such a file already: another root key would make all that is under
     /// the present one unreadable. `io`.
     pub fn initialise(root_key_file: &Path, directory: &Path) -> Result<()> {
+        SoftHsm::initialise_under(None, root_key_file, directory)
+    }
+
+    /// As [`SoftHsm::initialise`], with the root key under a passphrase if one is given.
+    ///
+    /// # Errors
+    /// As for [`SoftHsm::initialise`]; `quota`.
+    pub fn initialise_under(
+        passphrase: Option<(&SecretText, StretchCost)>,
+        root_key_file: &Path,
+        directory: &Path,
+    ) -> Result<()> {
         PrivateDir::open_or_create(directory)?;
-        let file = PrivateFile::create(root_key_file)?;
-        let root = Secret::<ROOT_BYTES>::random()?;
-        let written = file.file().write_all(root.expose()).and_then(|()| file.file().sync_all());
-        if let Err(cause) = written {
-            // Nothing is under it yet, and half a root key would only be in the way.
-            let _ = std::fs::remove_file(root_key_file);
-            return Err(Error::io(format!("writing {}", root_key_file.display()), cause));
-        }
-        PrivateFile::make_creation_durable(root_key_file)
+        RootKeyFile::at(root_key_file).create(passphrase)
     }
 
     /// Opens the module.
@@ -78,10 +84,10 @@ impl SoftHsm {
     /// `not-found` when there is no root key; `integrity` when its file has another length than a
     /// root key, is open to others, or is not the root key this directory was made with.
     pub fn open(root_key_file: &Path, directory: &Path) -> Result<Self> {
-        SoftHsm::with_root(read_root(root_key_file)?, directory)
+        SoftHsm::with_root(RootKeyFile::at(root_key_file).open()?, directory)
     }
 
-    /// Opens the module with a root key that came from elsewhere than a file.
+    /// Opens the module with a root key that came from elsewhere than a plain file.
     ///
     /// # Errors
     /// As for [`SoftHsm::open`].
@@ -200,24 +206,6 @@ impl Hsm for SoftHsm {
         held.sort();
         Ok(held)
     }
-}
-
-fn read_root(path: &Path) -> Result<Secret<ROOT_BYTES>> {
-    let place = path.display();
-    let Some(file) = PrivateFile::open(path)? else {
-        return Err(Error::new(ErrorKind::NotFound, format!("there is no root key {place}"))
-            .remedy("evsfs init, for a new state directory; else restore the root key"));
-    };
-    let reading = |cause| Error::io(format!("reading root key {place}"), cause);
-    if file.file().metadata().map_err(reading)?.len() != ROOT_BYTES as u64 {
-        return Err(Error::new(
-            ErrorKind::Integrity,
-            format!("root key {place} is not {ROOT_BYTES} bytes long"),
-        )
-        .remedy("restore the root key from its backup"));
-    }
-    // Straight into locked memory, through no buffer.
-    Secret::fill(|bytes| file.file().read_exact(bytes).map_err(reading))
 }
 
 fn file_name(cmk: CmkVersion) -> String {

@@ -42,7 +42,12 @@ impl Service {
     fn open_disk(&self, permit: &Permit, record: &DiskRecord, access: Access) -> Result<Disk> {
         let cipher = self.open_cipher(permit, record)?;
         let payload = self.payloads.open(record, access)?;
-        Disk::open(payload, cipher, record.size(), access)
+        Disk::open(payload, cipher, record.size(), access).map_err(|cause| {
+            let path = self.payloads.path_of(record);
+            Error::new(cause.kind(), format!("payload {} cannot be served", path.display()))
+                .remedy("put the payload back from a copy, then: evsfs check")
+                .caused_by(cause)
+        })
     }
 
     fn open_cipher(&self, permit: &Permit, record: &DiskRecord) -> Result<SectorCipher> {

@@ -45,6 +45,11 @@ impl Fields {
         self.insert(word, FieldValue::Text(value.to_owned()))
     }
 
+    /// Whether a word is there and not yet taken.
+    pub fn has(&self, word: &str) -> bool {
+        self.values.contains_key(word)
+    }
+
     /// Takes a word's text, where a number reads as its digits.
     ///
     /// # Errors

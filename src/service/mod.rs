@@ -42,5 +42,6 @@ pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
 pub use reply::{AgencyInfo, DiskInfo, KeyInfo, Reply, StatusInfo};
+pub use request::encryption_never_changes;
 pub use status::{DiskEvent, DiskStatus, Resting};
 pub use stop::StopSwitch;

@@ -38,6 +38,14 @@ impl Payloads {
         self.state_dir.join("disks").join(id.to_string())
     }
 
+    /// Where a disk's payload lies.
+    pub fn path_of(&self, record: &DiskRecord) -> PathBuf {
+        match &record.backing {
+            Some(path) => path.clone(),
+            None => self.directory_of(record.id).join("payload"),
+        }
+    }
+
     /// Refuses a backing that no administrator has named in the configuration.
     ///
     /// # Errors
@@ -107,8 +115,9 @@ impl Payloads {
         }
     }
 
-    /// Removes a disk's own payload. A payload at a chosen backing stays where it is: without the
-    /// data key, which goes with the record, it is noise.
+    /// Removes a disk's own payload. A payload at a chosen backing stays where it is, for whoever
+    /// chose the place to remove: that of an encrypted disk is noise without the data key, which
+    /// goes with the record; that of an unencrypted one is its content.
     ///
     /// # Errors
     /// `io`; a payload that is gone already is no error.
@@ -137,6 +146,12 @@ impl Payloads {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a disk's directory holds nothing: a crash came before its record was written or after
+    /// it was removed, and no disk is lost with it.
+    pub fn has_empty_directory(&self, id: DiskId) -> bool {
+        std::fs::read_dir(self.directory_of(id)).is_ok_and(|mut entries| entries.next().is_none())
     }
 
     /// Total and free bytes of the file system that holds the state directory.

@@ -16,6 +16,9 @@ impl Command {
     /// `invalid` or `out-of-range`, naming the word that is unknown, missing or malformed.
     pub fn from_request(op: &str, mut fields: Fields) -> Result<Command> {
         let words = &mut fields;
+        if op.starts_with("disk.") && op != "disk.create" && words.has("encrypted") {
+            return Err(encryption_never_changes());
+        }
         let command = match op {
             "disk.create" => Command::DiskCreate(new_disk(words)?),
             "disk.list" => Command::DiskList,
@@ -34,8 +37,8 @@ impl Command {
             }
             "key.cancel-deletion" => Command::KeyCancelDeletion(alias(words, "alias")?),
             "key.set-alias" => {
-                let new = words.need_text("new_alias")?;
-                Command::KeySetAlias(alias(words, "alias")?, Alias::parse_customer(&new)?)
+                let new = Alias::parse_customer(&words.need_text("new_alias")?)?;
+                Command::KeySetAlias(alias(words, "alias")?, new)
             }
             "key.describe" => {
                 let text = words.need_text("description")?;
@@ -57,6 +60,13 @@ impl Command {
         fields.finish()?;
         Ok(command)
     }
+}
+
+/// The refusal of every request to change a disk's encryption attribute (RULES D2).
+pub fn encryption_never_changes() -> Error {
+    Error::new(ErrorKind::Protected, "a disk's encryption is chosen when it is created, for life")
+        .code(Code::EVS_2041)
+        .remedy("create another disk and copy the data")
 }
 
 fn new_disk(words: &mut Fields) -> Result<NewDisk> {
@@ -165,6 +175,14 @@ mod tests {
         let Command::DiskCreate(disk) = command else { panic!("{command:?}") };
         assert_eq!(disk.size, ByteLen::new(10 << 30));
         assert_eq!((disk.encrypted, disk.key, disk.sector_size), (Some(true), None, None));
+    }
+
+    #[test]
+    fn a_request_to_change_the_encryption_is_evs_2041() {
+        for op in ["disk.extend", "disk.attach", "disk.set-encryption"] {
+            let refusal = request(op, &[("name", "db"), ("encrypted", "no")]).unwrap_err();
+            assert_eq!(refusal.documented_code(), Some(Code::EVS_2041), "{op}");
+        }
     }
 
     #[test]

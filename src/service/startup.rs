@@ -36,6 +36,11 @@ impl Service {
         let id = DiskId::parse(directory)?;
         let path = DiskRecord::path_of(id)?;
         let Some(record) = self.records.load::<DiskRecord>(&path)? else {
+            if self.payloads.has_empty_directory(id) {
+                log::info!("disk={id} was not begun or is deleted, and its directory is removed");
+                self.payloads.remove_directory(id)?;
+                return Ok(None);
+            }
             let message = format!("{path} is missing beside its payload");
             return Err(Error::new(ErrorKind::Integrity, message)
                 .remedy("put the record back from a copy of the state directory"));

@@ -140,9 +140,9 @@ fn the_pin_comes_from_a_descriptor_a_credential_or_the_terminal_and_is_shown_now
     std::fs::write(&config, without.join("\n")).unwrap();
     let (config, program) = (config.to_str().unwrap(), mount.program());
 
-    let refusal = mount.try_start().refused(8);
+    let refusal = mount.try_start().refused(2);
     assert!(
-        refusal.contains("there is no PIN for it") && refusal.contains("--pin-fd"),
+        refusal.contains("no terminal to ask for the pin on") && refusal.contains("--pin-fd"),
         "{refusal}"
     );
 
@@ -188,8 +188,8 @@ fn init_says_what_is_missing_and_makes_the_record_key_once() {
     };
     let refusal = init("pkcs11").refused(10);
     assert!(refusal.contains("holds evsfs:record-key already"), "{refusal}");
-    let refusal = init("file").refused(2);
-    assert!(refusal.contains("fix: evsfs init --root-key pkcs11"), "{refusal}");
+    let refusal = init("file").refused(10);
+    assert!(refusal.contains("asks for a root key of kind \"pkcs11\""), "{refusal}");
 
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace(&token.label, "no-such-token")).unwrap();

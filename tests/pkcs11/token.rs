@@ -1,7 +1,8 @@
 //! Tokens of SoftHSM2, made for one trial each.
 
 use crate::support::{Mount, Setup, run, soft_token_module};
-use evsfs::kms::{Pin, PinSource, Pkcs11Settings};
+use evsfs::crypto::SecretText;
+use evsfs::kms::{PinSource, Pkcs11Settings};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -65,10 +66,11 @@ impl Token {
 
     /// For the library.
     pub fn settings(&self) -> Pkcs11Settings {
+        let pin = SecretText::read_line(&mut PIN.as_bytes(), "the trial").unwrap();
         Pkcs11Settings {
             module: soft_token_module().unwrap().into(),
             token: self.label.clone(),
-            pin: PinSource::Given(Pin::read(&mut PIN.as_bytes(), "the trial").unwrap()),
+            pin: PinSource::Given(pin.into()),
         }
     }
 

@@ -222,7 +222,7 @@ fn a_thousand_attaches_leave_no_session_behind() {
         }
     });
     let rate = 1000.0 / begin.elapsed().as_secs_f64();
-    println!("{rate:.0} attach/detach pairs a second");
+    eprintln!("{rate:.0} attach/detach pairs a second");
     assert!(shim.sessions() <= 8, "{} sessions", shim.sessions());
     assert_eq!(shim.logins(), 1);
 }

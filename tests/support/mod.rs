@@ -2,12 +2,17 @@
 //! happens when a test fails.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::print_stderr)]
 
+mod disk;
+pub mod files;
 mod loop_device;
+mod mapping;
 mod mount;
 mod run;
 mod trials;
 
+pub use disk::{Cache, DiskRig, Kind, Variant, trials_of};
 pub use loop_device::LoopDevice;
-pub use mount::{Mount, Setup, wait_until};
+pub use mapping::Mapping;
+pub use mount::{Mount, Setup, is_running, wait_until};
 pub use run::{Output, run};
 pub use trials::{Needs, run_trials, soft_token_module, trial};

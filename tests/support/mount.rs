@@ -94,7 +94,7 @@ impl Mount {
     pub fn kill(&self) {
         let pid = self.pid();
         run("kill", &["-9", &pid.to_string()]).ok();
-        wait_until("the daemon is gone", || !Path::new(&format!("/proc/{pid}")).exists());
+        wait_until("the daemon is gone", || !is_running(pid));
     }
 
     /// Runs `evsfs` with these arguments on this mount; destructive verbs are confirmed.
@@ -208,6 +208,17 @@ impl Drop for Mount {
             let _ = std::fs::remove_dir_all(&self.state_dir);
         }
     }
+}
+
+/// Whether a process lives; one that has ended with all its threads and was not waited for does
+/// not.
+pub fn is_running(pid: u32) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&at_once)) == Ok(0)
 }
 
 /// Waits for something that takes a moment.

@@ -14,31 +14,40 @@ pub enum Needs {
     FuseAndToken,
     /// A token in software.
     Token,
+    /// What `Root` needs, and these programs.
+    RootAnd(&'static [&'static str]),
     /// Nothing but the program.
     Nothing,
 }
 
 impl Needs {
-    fn missing(self) -> Option<&'static str> {
+    fn missing(self) -> Option<String> {
         let has_fuse = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").is_ok();
         let is_root = rustix::process::geteuid().is_root();
         match self {
             Needs::Nothing => None,
             Needs::Token | Needs::FuseAndToken if soft_token_module().is_none() => {
-                Some("softhsm2 is not installed")
+                Some("softhsm2 or opensc is not installed".to_owned())
             }
             Needs::Token => None,
-            _ if !has_fuse => Some("/dev/fuse cannot be opened"),
-            Needs::Root if !is_root => Some("it takes root"),
-            Needs::Root if !Path::new("/dev/loop-control").exists() => Some("no loop devices"),
-            Needs::Fuse | Needs::FuseAndToken | Needs::Root => None,
+            _ if !has_fuse => Some("/dev/fuse cannot be opened".to_owned()),
+            Needs::Fuse | Needs::FuseAndToken => None,
+            _ if !is_root => Some("it takes root".to_owned()),
+            _ if !Path::new("/dev/loop-control").exists() => Some("no loop devices".to_owned()),
+            Needs::Root => None,
+            Needs::RootAnd(programs) => {
+                let program = programs.iter().find(|program| !is_installed(program))?;
+                Some(format!("{program} is not installed"))
+            }
         }
     }
 }
 
 /// The PKCS#11 module of SoftHSM2, where it is installed with its tools.
 pub fn soft_token_module() -> Option<&'static str> {
-    let has = |program: &str| Path::new("/usr/bin").join(program).exists();
+    if !is_installed("softhsm2-util") || !is_installed("pkcs11-tool") {
+        return None;
+    }
     [
         "/usr/lib/softhsm/libsofthsm2.so",
         "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -47,13 +56,20 @@ pub fn soft_token_module() -> Option<&'static str> {
         "/usr/lib64/libsofthsm2.so",
     ]
     .into_iter()
-    .find(|module| Path::new(module).exists() && has("softhsm2-util") && has("pkcs11-tool"))
+    .find(|module| Path::new(module).exists())
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([Path::new("/usr/sbin").to_owned(), Path::new("/sbin").to_owned()])
+        .any(|directory| directory.join(program).exists())
 }
 
 /// A trial by its function's name.
 pub fn trial(name: &str, needs: Needs, body: impl FnOnce() + Send + 'static) -> Trial {
     let missing = needs.missing();
-    if let Some(missing) = missing {
+    if let Some(missing) = &missing {
         eprintln!("skipped: {name}: {missing}");
     }
     Trial::test(name, move || {

@@ -1,10 +1,37 @@
-//! The command line as people and scripts use it (INTERFACE section 4).
+//! The command line and the control directory as people and scripts use them (INTERFACE sections
+//! 1, 3 and 4), and who may use them (RULES A1 to A7).
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backing;
+mod bad_input;
+mod check;
+mod command_line;
+mod control_files;
+mod control_json;
+mod damage;
+mod exit_codes;
+mod mounting;
+mod ordinary_user;
+mod rig;
+mod users;
+
 fn main() -> std::process::ExitCode {
-    support::run_trials(Vec::new())
+    let files = [
+        command_line::trials(),
+        exit_codes::trials(),
+        control_files::trials(),
+        control_json::trials(),
+        bad_input::trials(),
+        users::trials(),
+        backing::trials(),
+        damage::trials(),
+        check::trials(),
+        mounting::trials(),
+        ordinary_user::trials(),
+    ];
+    support::run_trials(files.into_iter().flatten().collect())
 }

@@ -1,0 +1,155 @@
+//! What mounts and disks vary in, and a mount with one attached disk.
+
+use super::mount::{Mount, Setup};
+use super::trials::{Needs, trial};
+use libtest_mimic::Trial;
+use std::path::{Path, PathBuf};
+
+/// Whether a disk is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Encrypted,
+    Unencrypted,
+}
+
+impl Kind {
+    /// What tests use that are not about the difference.
+    pub const USUAL: Kind = Kind::Encrypted;
+
+    /// The option of `disk create`.
+    pub fn option(self) -> &'static str {
+        match self {
+            Kind::Encrypted => "--encrypted",
+            Kind::Unencrypted => "--unencrypted",
+        }
+    }
+}
+
+/// `cache` of mount.toml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    WriteBack,
+    None,
+}
+
+impl Cache {
+    fn word(self) -> &'static str {
+        match self {
+            Cache::WriteBack => "writeback",
+            Cache::None => "none",
+        }
+    }
+}
+
+/// One way to have a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    pub kind: Kind,
+    pub cache: Cache,
+    pub sector_size: usize,
+}
+
+impl Variant {
+    /// As a new user has it.
+    pub const USUAL: Variant =
+        Variant { kind: Kind::USUAL, cache: Cache::WriteBack, sector_size: 4096 };
+    /// Where the kernel caches nothing.
+    pub const UNCACHED: Variant = Variant { cache: Cache::None, ..Variant::USUAL };
+    /// With sectors that are smaller than pages.
+    pub const SMALL_SECTORS: Variant = Variant { sector_size: 512, ..Variant::USUAL };
+    /// Both at once.
+    pub const SMALL_UNCACHED: Variant = Variant { cache: Cache::None, ..Variant::SMALL_SECTORS };
+    /// Without a cipher.
+    pub const UNENCRYPTED: Variant = Variant { kind: Kind::Unencrypted, ..Variant::USUAL };
+
+    /// Both caches and both sector sizes.
+    pub const ALL: &[Variant] = &[
+        Variant::USUAL,
+        Variant::UNCACHED,
+        Variant::SMALL_SECTORS,
+        Variant::SMALL_UNCACHED,
+        Variant::UNENCRYPTED,
+    ];
+    /// Both caches.
+    pub const CACHES: &[Variant] = &[Variant::USUAL, Variant::UNCACHED];
+    /// Both sector sizes.
+    pub const SECTORS: &[Variant] = &[Variant::USUAL, Variant::SMALL_SECTORS];
+
+    /// A mount of this kind with one attached disk, `db`.
+    #[track_caller]
+    pub fn disk(self, size: &str) -> DiskRig {
+        let mount = Setup::with(&format!("[mount]\ncache = \"{}\"\n", self.cache.word())).mount();
+        let sectors = self.sector_size.to_string();
+        let options = [self.kind.option(), "--sector-size", &sectors];
+        let path = mount.attached_disk(DiskRig::NAME, size, &options);
+        DiskRig { mount, path, variant: self }
+    }
+
+    fn label(self) -> String {
+        let kind = match self.kind {
+            Kind::Encrypted => "encrypted",
+            Kind::Unencrypted => "unencrypted",
+        };
+        format!("{kind}_{}_{}", self.cache.word(), self.sector_size)
+    }
+}
+
+/// A trial for each variant, its label after the name.
+pub fn trials_of(name: &str, needs: Needs, variants: &[Variant], body: fn(Variant)) -> Vec<Trial> {
+    let one = |variant: &Variant| {
+        let variant = *variant;
+        trial(&format!("{name}::{}", variant.label()), needs, move || body(variant))
+    };
+    let is_first = |at: usize| !variants[..at].contains(&variants[at]);
+    (0..variants.len()).filter(|at| is_first(*at)).map(|at| one(&variants[at])).collect()
+}
+
+/// A mount with one attached disk.
+pub struct DiskRig {
+    pub mount: Mount,
+    pub path: PathBuf,
+    pub variant: Variant,
+}
+
+impl DiskRig {
+    /// The disk's name.
+    pub const NAME: &'static str = "db";
+
+    /// The disk's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path as programs take it.
+    pub fn path_str(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+
+    /// The size that stat(2) tells.
+    #[track_caller]
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).unwrap().len()
+    }
+
+    /// Bytes really used, as stat(2) tells.
+    #[track_caller]
+    pub fn used(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(&self.path).unwrap().blocks() * 512
+    }
+
+    /// Detaches and attaches: what is then read has come from the payload.
+    #[track_caller]
+    pub fn reattach(&self) {
+        self.mount.evsfs(&["disk", "detach", Self::NAME, "--yes"]).ok();
+        self.mount.evsfs(&["disk", "attach", Self::NAME]).ok();
+    }
+
+    /// One counter of `.evs/disks/db/io`.
+    #[track_caller]
+    pub fn counter(&self, name: &str) -> u64 {
+        let counters = self.mount.read_control("disks/db/io");
+        let line = counters.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("no {name} in {counters}")).parse().unwrap()
+    }
+}

@@ -1,0 +1,179 @@
+//! Damaged records and payloads: refused with the file named, the others served.
+
+use crate::rig::three_lines;
+use crate::support::{Mount, Needs, Output, trial};
+use libtest_mimic::Trial;
+use std::path::PathBuf;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "a_damaged_disk_record_is_left_out_with_its_name",
+            Needs::Fuse,
+            a_damaged_disk_record,
+        ),
+        trial(
+            "a_damaged_key_record_stops_the_mount_with_its_name",
+            Needs::Fuse,
+            a_damaged_key_record,
+        ),
+        trial("a_payload_shorter_than_its_disk_is_refused", Needs::Fuse, a_short_payload),
+        trial(
+            "a_damaged_project_record_or_root_key_stops_the_mount",
+            Needs::Fuse,
+            a_damaged_project,
+        ),
+    ]
+}
+
+/// A mount with the disks `hurt` and `whole`, attached, under keys of the same names.
+fn two_disks() -> Mount {
+    let mount = Mount::new();
+    for name in ["hurt", "whole"] {
+        mount.evsfs(&["key", "create", name]).ok();
+        mount.attached_disk(name, "1M", &["--key", name]);
+        std::fs::write(mount.mountpoint().join(name), [1; 512]).unwrap();
+    }
+    mount
+}
+
+fn check(mount: &Mount) -> Output {
+    mount.evsfs_plain(&["check", "-c", mount.config_path().to_str().unwrap()])
+}
+
+type Damage = (&'static str, fn(&str) -> String);
+
+/// Ways in which a record gets damaged: a crash of a careless tool, an editor, an attacker.
+const DAMAGES: [Damage; 6] = [
+    ("cut in half", |text| text[..text.len() / 2].to_owned()),
+    ("emptied", |_| String::new()),
+    ("one character changed", |text| {
+        let at = text.find("created").unwrap() + 12;
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[at] ^= 1;
+        String::from_utf8(bytes).unwrap()
+    }),
+    ("a line added", |text| format!("{text}\nowner = 1000\n")),
+    ("of a newer format", |text| text.replacen("format = 1", "format = 99", 1)),
+    ("not a document", |_| "\u{0}\u{1}garbage = [[[".to_owned()),
+];
+
+#[track_caller]
+fn is_served(mount: &Mount, disk: &str) {
+    let file = mount.mountpoint().join(disk);
+    assert_eq!(std::fs::read(file).unwrap()[..512], [1; 512]);
+}
+
+fn log_of(mount: &Mount) -> String {
+    std::fs::read_to_string(mount.state_dir().join("daemon.log")).unwrap()
+}
+
+fn a_damaged_disk_record() {
+    let mount = two_disks();
+    let record = mount.payload("hurt").with_file_name("disk.toml");
+    let other = mount.payload("whole").with_file_name("disk.toml");
+    let shown = record.display().to_string();
+    mount.stop();
+    let sound = std::fs::read_to_string(&record).unwrap();
+    let foreign = std::fs::read_to_string(&other).unwrap();
+    let mut damaged: Vec<(&str, String)> =
+        DAMAGES.iter().map(|(what, damage)| (*what, damage(&sound))).collect();
+    damaged.push(("of another disk", foreign));
+    for (what, text) in damaged {
+        assert_ne!(text, sound, "{what}");
+        std::fs::write(&record, text).unwrap();
+        let checked = check(&mount);
+        assert_eq!(checked.code, 7, "{what}: {checked:?}");
+        assert!(checked.stdout.contains(&shown), "{what}: {checked:?}");
+        let _ = std::fs::remove_file(mount.state_dir().join("daemon.log"));
+        mount.start();
+        three_lines(mount.evsfs(&["disk", "show", "hurt"]), 3, "EVS.1002");
+        assert!(log_of(&mount).contains("disk.toml"), "{what}: {}", log_of(&mount));
+        is_served(&mount, "whole");
+        mount.stop();
+        assert!(record.exists(), "{what}: the evidence stays");
+    }
+    std::fs::remove_file(&record).unwrap();
+    mount.start();
+    is_served(&mount, "whole");
+    mount.stop();
+    assert!(record.with_file_name("payload").exists(), "a payload is not lost with its record");
+    assert_eq!(check(&mount).code, 7);
+    std::fs::write(&record, sound).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o600)).unwrap();
+    mount.start();
+    is_served(&mount, "hurt");
+}
+
+fn key_record(mount: &Mount, alias: &str) -> PathBuf {
+    let id = mount.json(&["key", "show", alias])["id"].as_str().unwrap().to_owned();
+    mount.state_dir().join("kms/keys").join(format!("{id}.toml"))
+}
+
+/// RULES K8: a key record that was edited is refused, and with it the mount: the project does not
+/// begin to work on a part of its keys.
+fn a_damaged_key_record() {
+    let mount = two_disks();
+    let record = key_record(&mount, "hurt");
+    mount.stop();
+    let sound = std::fs::read_to_string(&record).unwrap();
+    for (what, damage) in DAMAGES {
+        std::fs::write(&record, damage(&sound)).unwrap();
+        let checked = check(&mount);
+        assert_eq!(checked.code, 7, "{what}: {checked:?}");
+        let all = format!("{}{}", checked.stdout, checked.stderr);
+        assert!(all.contains(record.file_name().unwrap().to_str().unwrap()), "{what}: {all}");
+        let [_, why, fix] = three_lines(mount.try_start(), 7, "EVSFS.integrity");
+        assert!(why.contains(record.to_str().unwrap()), "{what}: {why}");
+        assert!(fix.contains(record.to_str().unwrap()), "{what}: {fix}");
+        assert!(!mount.mountpoint().join(".evs").exists(), "{what}");
+    }
+    std::fs::write(&record, &sound).unwrap();
+    mount.start();
+    is_served(&mount, "hurt");
+    is_served(&mount, "whole");
+}
+
+fn a_short_payload() {
+    let mount = two_disks();
+    let payload = mount.payload("hurt");
+    mount.stop();
+    let file = std::fs::File::options().write(true).open(&payload).unwrap();
+    file.set_len((1 << 20) - 1).unwrap();
+    let checked = check(&mount);
+    assert!(checked.stdout.contains(payload.to_str().unwrap()), "{checked:?}");
+    checked.refused(7);
+    mount.start();
+    is_served(&mount, "whole");
+    let reason = mount.read_control("disks/hurt/error");
+    assert!(reason.contains(payload.to_str().unwrap()), "{reason}");
+    let text = mount.evsfs(&["disk", "attach", "hurt"]).refused(7);
+    assert!(text.contains(payload.to_str().unwrap()), "{text}");
+    file.set_len(1 << 20).unwrap();
+    mount.evsfs(&["disk", "attach", "hurt"]).ok();
+    is_served(&mount, "hurt");
+}
+
+fn a_damaged_project() {
+    let mount = two_disks();
+    mount.stop();
+    for file in ["project.toml", "hsm/root.key"] {
+        let path = mount.state_dir().join(file);
+        let sound = std::fs::read(&path).unwrap();
+        let mut edited = sound.clone();
+        let middle = edited.len() / 2;
+        edited[middle] ^= 1;
+        for damage in [edited, sound[..sound.len() / 2].to_vec(), Vec::new()] {
+            std::fs::write(&path, damage).unwrap();
+            let refused = mount.try_start();
+            assert!([7, 8].contains(&refused.code), "{file}: {refused:?}");
+            assert!(refused.stderr.lines().count() == 3, "{refused:?}");
+            assert!(!mount.mountpoint().join(".evs").exists(), "{file}");
+        }
+        std::fs::write(&path, sound).unwrap();
+    }
+    mount.start();
+    is_served(&mount, "hurt");
+    is_served(&mount, "whole");
+}
