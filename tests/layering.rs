@@ -49,6 +49,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("argon2::", &["src/crypto/"]),
     ("aes_gcm::", &["src/crypto/"]),
     ("xts_mode::", &["src/crypto/"]),
+    ("rsa::", &["src/crypto/"]),
     ("cryptoki::", &["src/kms/"]),
     ("toml::", &["src/config/", "src/records/"]),
     ("clap::", &["src/cli/"]),

@@ -41,6 +41,11 @@ impl Dk {
         Ok(Dk { bytes })
     }
 
+    /// Whether both are the same key, in a time that does not depend on them.
+    pub fn ct_eq(&self, other: &Dk) -> bool {
+        self.bytes.ct_eq(&other.bytes)
+    }
+
     /// Lends the 64 bytes, for wrapping.
     pub fn expose(&self) -> &[u8; 64] {
         self.bytes.expose()

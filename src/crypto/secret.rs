@@ -1,6 +1,6 @@
 //! Secrets of a fixed length, made where they will live.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::SecretBox;
 use subtle::ConstantTimeEq;
 
@@ -31,6 +31,27 @@ impl<const N: usize> Secret<N> {
         Ok(Secret { bytes })
     }
 
+    /// The bytes that hexadecimal text of twice their number stands for.
+    ///
+    /// # Errors
+    /// `invalid` for text of another length or with anything but hexadecimal digits; `quota`.
+    pub fn from_hex(text: &str) -> Result<Self> {
+        let refuse = || Error::new(ErrorKind::Invalid, "a secret is not hexadecimal text");
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != N || !rest.is_empty() || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(refuse());
+        }
+        // Letters have bit 6 set and lie nine above their low four bits: no table is indexed by
+        // the secret, and no branch depends on it.
+        let digit = |byte: u8| (byte & 0x0f) + (byte >> 6) * 9;
+        Secret::fill(|bytes| {
+            for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+                *byte = digit(*high) << 4 | digit(*low);
+            }
+            Ok(())
+        })
+    }
+
     /// Lends the bytes.
     pub fn expose(&self) -> &[u8; N] {
         &self.bytes
@@ -59,6 +80,19 @@ mod tests {
         })
         .unwrap();
         assert!(a.ct_eq(&copy));
+    }
+
+    #[test]
+    fn hexadecimal_text_of_the_right_length_becomes_a_secret() {
+        for text in ["00ff10aB", "deadBEEF", "9a8f7A6F"] {
+            let secret = Secret::<4>::from_hex(text).unwrap();
+            assert_eq!(crate::crypto::to_hex(secret.expose()), text.to_lowercase());
+        }
+        for text in
+            ["", "00", "00ff10a", "00ff10abc", "00ff10abcd", "00ff10ag", "00ff10a:", "éabcde"]
+        {
+            assert!(Secret::<4>::from_hex(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! The thread that destroys keys whose deadline has passed, while the daemon runs.
+//! The thread that keeps the dates of keys while the daemon runs: deletion, expiry, rotation.
 
 use crate::service::Service;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-/// How late a key may be destroyed; it is unusable from its deadline on whatever this is.
+/// How late a date may be kept; a key is unusable from its deadline on whatever this is.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The longest pause after failures, so that a module in trouble is not asked over and over.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Runs until it is dropped.
 pub(super) struct Deadlines {
@@ -17,10 +19,15 @@ impl Deadlines {
     pub(super) fn watch(service: Arc<Service>) -> std::io::Result<Deadlines> {
         let (stop, stopped) = channel::<()>();
         std::thread::Builder::new().name("evsfs-deadlines".to_owned()).spawn(move || {
-            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = service.destroy_due_keys() {
-                    log::warn!("keys past their deadline were not destroyed: {error}");
-                }
+            let mut pause = INTERVAL;
+            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                pause = match service.keep_dates_of_keys() {
+                    Ok(()) => INTERVAL,
+                    Err(error) => {
+                        log::warn!("the date of a key was not kept: {error}");
+                        pause.saturating_mul(2).min(LONGEST_PAUSE)
+                    }
+                };
             }
         })?;
         Ok(Deadlines { _stop: stop })

@@ -15,11 +15,16 @@ evsfs control directory
   disks/NAME/attach         write: rw, ro, or a newline
   disks/NAME/detach         write: a newline, or force
   disks/NAME/extend         write: the new size
+  disks/NAME/rewrap         write: a newline, to wrap its key by the newest version of its master key
   disks/NAME/delete         write: the disk's name
 
   keys/create               write: alias=finance [description=\"...\"] [origin=external]
   keys/ALIAS/...            one value a file: state created deletion-date disks ...
   keys/ALIAS/enable, disable, cancel-deletion         write: a newline
+  keys/ALIAS/rotate, delete-material                  write: a newline
+  keys/ALIAS/rotation                                 write: off, on, or on and a number of days
+  keys/ALIAS/import-parameters                        write: a newline; read: the key to wrap under
+  keys/ALIAS/import         write: material=HEX or wrapped=HEX [token=TOKEN] [expires=DATE]
   keys/ALIAS/schedule-deletion                        write: the number of days, 7 to 1096
 
 Examples, in the mount:

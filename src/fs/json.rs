@@ -24,7 +24,8 @@ pub fn command(line: &str) -> Result<Command> {
             ("op", Value::String(text)) => op = Some(text),
             ("op", _) => return Err(invalid("\"op\" must be text")),
             (_, Value::Null) => {}
-            (word, Value::String(text)) => fields.insert_text(word, &text)?,
+            // Moved, not copied: it may be the material of a key.
+            (word, Value::String(text)) => fields.insert(word, FieldValue::Text(text))?,
             (word, Value::Bool(flag)) => fields.insert(word, FieldValue::Flag(flag))?,
             (word, Value::Number(number)) => {
                 let number = number

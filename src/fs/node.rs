@@ -116,6 +116,7 @@ control_files! {
         Encrypted = "encrypted" Value,
         Key = "key" Value,
         KeyState = "key-state" Value,
+        KeyVersion = "key-version" Value,
         SectorSize = "sector-size" Value,
         Owner = "owner" Value,
         Created = "created" Value,
@@ -128,6 +129,7 @@ control_files! {
         Attach = "attach" Verb,
         Detach = "detach" Verb,
         Extend = "extend" Verb,
+        Rewrap = "rewrap" Verb,
         Delete = "delete" Verb,
     }
 }
@@ -141,13 +143,20 @@ control_files! {
         Created = "created" Value,
         DeletionDate = "deletion-date" Value,
         Version = "version" Value,
-        Rotation = "rotation" Value,
+        Versions = "versions" Value,
+        Rotation = "rotation" Both,
+        RotationDate = "rotation-date" Value,
+        ExpiryDate = "expiry-date" Value,
         Description = "description" Value,
         Disks = "disks" Value,
         Enable = "enable" Verb,
         Disable = "disable" Verb,
         ScheduleDeletion = "schedule-deletion" Verb,
         CancelDeletion = "cancel-deletion" Verb,
+        Rotate = "rotate" Verb,
+        ImportParameters = "import-parameters" Both,
+        Import = "import" Verb,
+        DeleteMaterial = "delete-material" Verb,
     }
 }
 

@@ -5,7 +5,7 @@ use super::namespace::Namespace;
 use super::node::{ControlFile, DiskFile, KeyFile, Node};
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{Command, DiskEntry, DiskInfo, KeyInfo, Reply};
+use crate::service::{Command, DiskEntry, DiskInfo, KeyInfo, Reply, VersionInfo};
 
 impl Namespace {
     /// What a value file holds for this caller now.
@@ -26,6 +26,11 @@ impl Namespace {
                     DiskFile::Io => Ok(io_counters(&entry)),
                     file => Ok(disk_value(&self.service().describe_disk(&entry), file)),
                 }
+            }
+            Node::KeyFile(id, KeyFile::ImportParameters) => {
+                let view = self.key_with_id(caller, id).ok_or_else(gone)?;
+                let made = self.service().import_parameters(caller, view.id);
+                Ok(made.map(|made| made.public_key).unwrap_or_default())
             }
             Node::KeyFile(id, file) => {
                 let view = self.key_with_id(caller, id).ok_or_else(gone)?;
@@ -54,6 +59,7 @@ fn disk_value(disk: &DiskInfo, file: DiskFile) -> String {
         DiskFile::Encrypted => yes_or_no(disk.encrypted),
         DiskFile::Key => optional(disk.key.as_deref()),
         DiskFile::KeyState => optional(disk.key_state),
+        DiskFile::KeyVersion => disk.key_version.map(|n| n.to_string()).unwrap_or_default(),
         DiskFile::SectorSize => disk.sector_size.to_string(),
         DiskFile::Owner => disk.owner.to_string(),
         DiskFile::Created => disk.created.clone(),
@@ -66,6 +72,7 @@ fn disk_value(disk: &DiskInfo, file: DiskFile) -> String {
         | DiskFile::Attach
         | DiskFile::Detach
         | DiskFile::Extend
+        | DiskFile::Rewrap
         | DiskFile::Delete => String::new(),
     };
     value + "\n"
@@ -79,7 +86,14 @@ fn key_value(key: &KeyInfo, file: KeyFile) -> String {
         KeyFile::Created => key.created.clone(),
         KeyFile::DeletionDate => key.deletion_date.clone().unwrap_or_default(),
         KeyFile::Version => key.version.to_string(),
+        KeyFile::Versions => {
+            // One version a line: number, date, disks.
+            let line = |of: &VersionInfo| format!("{} {} {}\n", of.version, of.created, of.disks);
+            return key.versions.iter().map(line).collect();
+        }
         KeyFile::Rotation => key.rotation.clone(),
+        KeyFile::RotationDate => key.rotation_date.clone().unwrap_or_default(),
+        KeyFile::ExpiryDate => key.expiry_date.clone().unwrap_or_default(),
         KeyFile::Description => key.description.clone(),
         KeyFile::Disks => {
             // One name a line: the exception to one value a file, as in configfs lists.
@@ -88,7 +102,11 @@ fn key_value(key: &KeyInfo, file: KeyFile) -> String {
         KeyFile::Enable
         | KeyFile::Disable
         | KeyFile::ScheduleDeletion
-        | KeyFile::CancelDeletion => String::new(),
+        | KeyFile::CancelDeletion
+        | KeyFile::Rotate
+        | KeyFile::ImportParameters
+        | KeyFile::Import
+        | KeyFile::DeleteMaterial => String::new(),
     };
     value + "\n"
 }

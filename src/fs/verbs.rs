@@ -7,7 +7,7 @@ use super::values::gone;
 use crate::auth::Caller;
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::id::{DiskId, KeyId};
+use crate::id::{Alias, DiskId, KeyId};
 use crate::service::{Command, DetachMode, Fields};
 use crate::units::ByteLen;
 
@@ -56,6 +56,8 @@ impl Namespace {
                 let size = ByteLen::parse(text).map_err(|cause| cause.code(Code::EVS_1010))?;
                 Ok(Command::DiskExtend(name, size))
             }
+            DiskFile::Rewrap if text.is_empty() => Ok(Command::DiskRewrap(name)),
+            DiskFile::Rewrap => Err(wants("rewrap", "a newline")),
             DiskFile::Delete if text == name.as_str() => Ok(Command::DiskDelete(name)),
             DiskFile::Delete => Err(wants("delete", "the disk's own name")),
             _ => Err(Error::new(ErrorKind::Denied, "this file is not to be written")),
@@ -70,16 +72,55 @@ impl Namespace {
             words.insert_text("days", text)?;
             return Command::from_request("key.schedule-deletion", words);
         }
+        if file == KeyFile::Rotation {
+            return rotation_command(&alias, text);
+        }
+        if file == KeyFile::Import {
+            return import_command(&alias, text);
+        }
         if !text.is_empty() {
             return Err(wants(file.name(), "a newline"));
         }
         match file {
             KeyFile::Enable => Ok(Command::KeyEnable(alias)),
             KeyFile::Disable => Ok(Command::KeyDisable(alias)),
+            KeyFile::Rotate => Ok(Command::KeyRotate(alias)),
+            KeyFile::ImportParameters => Ok(Command::KeyImportParameters(alias)),
+            KeyFile::DeleteMaterial => Ok(Command::KeyDeleteMaterial(alias)),
             KeyFile::CancelDeletion => Ok(Command::KeyCancelDeletion(alias)),
             _ => Err(Error::new(ErrorKind::Denied, "this file is not to be written")),
         }
     }
+}
+
+/// `off`, `on`, or `on` and a number of days.
+fn rotation_command(alias: &Alias, text: &str) -> Result<Command> {
+    let (switch, days) = text.split_once(' ').unwrap_or((text, ""));
+    let days = days.trim();
+    let mut words = Fields::new();
+    words.insert_text("alias", alias.as_str())?;
+    words.insert_text("on", switch)?;
+    match (switch, days) {
+        ("on" | "off", "") => {}
+        ("on", days) => words.insert_text("days", days)?,
+        _ => return Err(wants("rotation", "off, on, or on and a number of days")),
+    }
+    Command::from_request("key.rotation", words)
+}
+
+/// The words of an import. What is written is secret and stands where it does not belong when it is
+/// malformed, so nothing of it is quoted.
+fn import_command(alias: &Alias, text: &str) -> Result<Command> {
+    const WORDS: [&str; 4] = ["material", "wrapped", "token", "expires"];
+    let malformed = || {
+        wants("import", "material=HEX or wrapped=HEX [token=TOKEN], and [expires=DATE] with either")
+    };
+    let mut words = grammar::words(text).map_err(|_| malformed())?;
+    if !words.has_only(&WORDS) {
+        return Err(malformed());
+    }
+    words.insert_text("alias", alias.as_str())?;
+    Command::from_request("key.import", words)
 }
 
 fn wants(file: &str, what: &str) -> Error {

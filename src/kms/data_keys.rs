@@ -69,11 +69,47 @@ impl Kms {
         Ok(dk)
     }
 
+    /// Wraps the data key of a disk again by the newest version of its master key (RULES K5);
+    /// `None` when that is the one it is wrapped by. The old wrapping opens as before.
+    ///
+    /// # Errors
+    /// As for [`Kms::open_dk`]; `integrity` when the module does not open what it made.
+    pub fn rewrap_dk(
+        &self,
+        wrapped: &WrappedDk,
+        disk: DiskId,
+        sector_size: SectorSize,
+    ) -> Result<Option<WrappedDk>> {
+        self.deadlines.observe();
+        let (key, version) = (wrapped.key, self.usable(wrapped.key)?.version);
+        if wrapped.version == version {
+            return Ok(None);
+        }
+        let dk = self.open_dk(wrapped, disk, sector_size)?;
+        let associated = associated_data(disk, key, version, sector_size);
+        let bytes = self.hsm.wrap_dk(CmkVersion { key, version }, &associated, &dk)?;
+        let wrapped = WrappedDk { key, version, bytes };
+        // It will stand in place of the only other copy, so it is tried before it is handed out.
+        if !self.open_dk(&wrapped, disk, sector_size)?.ct_eq(&dk) {
+            return Err(Error::new(
+                ErrorKind::Integrity,
+                format!("the HSM does not open what it wrapped for disk {disk}"),
+            )
+            .remedy("the disk is as it was; look after the HSM"));
+        }
+        log::debug!("event=data-key-rewrapped key={key} version={version} disk={disk}");
+        Ok(Some(wrapped))
+    }
+
     /// The key, if data keys may be made and opened under it at this moment.
     fn usable(&self, id: KeyId) -> Result<Key> {
         let mut key = self.ring.get(id).ok_or_else(|| Key::gone(format!("key {id}")))?;
         self.refuse_past_deadline(&key)?;
+        if self.has_expired(&key) {
+            key.expire()?;
+        }
         key.apply(Operation::UseForDataKey)?;
+        self.refuse_doubted_material(&key)?;
         Ok(key)
     }
 }

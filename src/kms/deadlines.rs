@@ -97,6 +97,11 @@ impl Deadlines {
         self.clock.now()
     }
 
+    /// Time since an arbitrary start, for waits that no clock setting shortens.
+    pub fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     fn write(&self, time: &mut Time, record: ClockRecord) -> Result<()> {
         self.records.save(&RecordPath::parse(RECORD)?, &record)?;
         time.kept = Some(record);

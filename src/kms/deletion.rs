@@ -140,9 +140,10 @@ impl Kms {
     /// Steps 2 and 3 of a destruction. A passed deadline is never taken back, so no lock is needed
     /// over the module's part, and two sweeps at once do no harm.
     fn destroy(&self, key: &Key) -> Result<()> {
-        for cmk in key.versions() {
+        for cmk in key.versions().chain([key.next_version()]) {
             self.hsm.destroy(cmk)?;
         }
+        self.import_keys.forget(key.id);
         self.ring.change().remove(key.id)?;
         log::info!("event=key-destroyed key={}", key.id);
         Ok(())

@@ -53,6 +53,12 @@ pub struct KeyView {
     pub version: u32,
     /// Days between automatic rotations; `None` when rotation is off.
     pub rotation_days: Option<u32>,
+    /// When the next automatic rotation is due.
+    pub rotation_date: Option<Timestamp>,
+    /// When imported material is given up.
+    pub expiry_date: Option<Timestamp>,
+    /// When each version got its material, from version 1 on.
+    pub versions: Vec<Timestamp>,
     /// What it is for.
     pub description: Description,
 }
@@ -73,6 +79,21 @@ pub(super) struct Key {
     pub deletion_date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rotation_days: Option<u32>,
+    /// There exactly when `rotation_days` is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rotation_due: Option<Timestamp>,
+    /// When version 2 was made, version 3, and so on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rotated: Vec<Timestamp>,
+    /// When material was first imported.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub imported: Option<Timestamp>,
+    /// When imported material is given up; only while there is some.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<Timestamp>,
+    /// By which the same material is recognised when it is imported again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub material_digest: Option<String>,
 }
 
 impl Key {
@@ -93,6 +114,11 @@ impl Key {
             created,
             deletion_date: None,
             rotation_days: None,
+            rotation_due: None,
+            rotated: Vec::new(),
+            imported: None,
+            expires: None,
+            material_digest: None,
         }
     }
 
@@ -105,8 +131,23 @@ impl Key {
             return Some("has material of no version");
         }
         let needs_material = matches!(self.state, KeyState::Enabled | KeyState::Disabled);
-        if needs_material && self.material == Material::Absent {
+        if needs_material && self.material != Material::Present {
             return Some("has a state that needs material, and has none");
+        }
+        if self.state == KeyState::PendingImport && self.material == Material::Present {
+            return Some("waits for material, and has it");
+        }
+        if self.origin == Origin::Kms && self.version as usize != 1 + self.rotated.len() {
+            return Some("has more versions than dates of them, or the reverse");
+        }
+        if self.origin == Origin::External && self.version > 1 {
+            return Some("has imported material and several versions");
+        }
+        if self.expires.is_some() && self.material != Material::Present {
+            return Some("has an expiry date and no material");
+        }
+        if self.rotation_days.is_some() != self.rotation_due.is_some() {
+            return Some("has an interval of rotation without a date, or the reverse");
         }
         if self.alias.is_default() && self.state != KeyState::Enabled {
             return Some("is the default key and not enabled");
@@ -117,9 +158,11 @@ impl Key {
     /// Applies an operation's change of state, or refuses it.
     ///
     /// # Errors
+    /// `wrong-status` with KMS.0309, 0312 or 2701 for what the key's origin does not allow;
     /// `protected` with KMS.0211 for what the default key forbids (RULES K2); the refusal of the
     /// transition table, with the command that helps.
     pub fn apply(&mut self, operation: Operation) -> Result<Outcome> {
+        self.refuse_by_origin(operation)?;
         if self.alias.is_default() && operation.is_forbidden_on_the_default_key() {
             return Err(Error::new(
                 ErrorKind::Protected,
@@ -147,11 +190,47 @@ impl Key {
         Ok(outcome)
     }
 
+    /// Gives up imported material because its date has come.
+    ///
+    /// # Errors
+    /// `wrong-status` with KMS.2701 when there is none to give up.
+    pub fn expire(&mut self) -> Result<()> {
+        self.apply(Operation::Expire)?;
+        self.material = Material::Leaving;
+        self.expires = None;
+        Ok(())
+    }
+
+    fn refuse_by_origin(&self, operation: Operation) -> Result<()> {
+        let alias = &self.alias;
+        let (code, why, remedy) = match (operation, self.origin) {
+            (Operation::Rotate | Operation::ScheduleRotation, Origin::External) => (
+                Code::KMS_0312,
+                "has imported material, which is not rotated",
+                "make another key for new disks: evsfs key create ALIAS --external".to_owned(),
+            ),
+            (Operation::Import, Origin::Kms) => (
+                Code::KMS_0309,
+                "has material of the KMS and takes no other",
+                "evsfs key create ALIAS --external, and import into that key".to_owned(),
+            ),
+            (Operation::DeleteMaterial | Operation::Expire, Origin::Kms) => (
+                Code::KMS_2701,
+                "has material of the KMS, which goes with the key only",
+                format!("evsfs key schedule-deletion {alias} --days 7"),
+            ),
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::WrongStatus, format!("key \"{alias}\" {why}"))
+            .code(code)
+            .remedy(remedy))
+    }
+
     /// The material the module should hold for this key.
     pub fn cmks(&self) -> Vec<CmkVersion> {
         match self.material {
             Material::Present => self.versions().collect(),
-            Material::Absent => Vec::new(),
+            Material::Leaving | Material::Absent => Vec::new(),
         }
     }
 
@@ -159,6 +238,11 @@ impl Key {
     pub fn versions(&self) -> impl Iterator<Item = CmkVersion> + use<> {
         let key = self.id;
         (1..=self.version).map(move |version| CmkVersion { key, version })
+    }
+
+    /// The version that material may have been made for without the record naming it yet.
+    pub fn next_version(&self) -> CmkVersion {
+        CmkVersion { key: self.id, version: self.version.saturating_add(1) }
     }
 
     /// The key as it is shown.
@@ -172,6 +256,12 @@ impl Key {
             deletion_date: self.deletion_date,
             version: self.version,
             rotation_days: self.rotation_days,
+            rotation_date: self.rotation_due,
+            expiry_date: self.expires,
+            versions: match self.origin {
+                Origin::Kms => std::iter::once(self.created).chain(self.rotated.clone()).collect(),
+                Origin::External => self.imported.into_iter().collect(),
+            },
             description: self.description.clone(),
         }
     }
@@ -195,7 +285,9 @@ impl Key {
             Operation::ScheduleDeletion
             | Operation::Import
             | Operation::DeleteMaterial
+            | Operation::Expire
             | Operation::Rotate
+            | Operation::ScheduleRotation
             | Operation::Rename
             | Operation::Describe => format!("key \"{alias}\" is {state}"),
         }

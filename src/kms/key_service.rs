@@ -1,9 +1,11 @@
 //! The key management service: one function for each verb.
 
+use super::claims::Claims;
 use super::clock_watch::Deadline;
 use super::deadlines::Deadlines;
 use super::hsm::CmkVersion;
 use super::hsm::Hsm;
+use super::import_keys::ImportKeys;
 use super::key::{Key, KeyView, NewKey, Origin};
 use super::key_ring::{Change, KeyRing};
 use super::{Material, Operation};
@@ -25,11 +27,13 @@ pub struct Kms {
     pub(super) ring: KeyRing,
     pub(super) hsm: Arc<dyn Hsm>,
     pub(super) deadlines: Deadlines,
+    pub(super) claims: Claims,
+    pub(super) import_keys: ImportKeys,
 }
 
 impl Kms {
     /// Opens the service over its records, which are authenticated under the module's root key,
-    /// and destroys the keys whose deadline passed while it was closed.
+    /// and destroys the keys and the imported material whose date passed while it was closed.
     ///
     /// # Errors
     /// `integrity` naming the record that was edited (RULES K8); what the store reports.
@@ -38,11 +42,16 @@ impl Kms {
             ring: KeyRing::open(records.clone())?,
             hsm,
             deadlines: Deadlines::begin(records, clock)?,
+            claims: Claims::default(),
+            import_keys: ImportKeys::default(),
         };
         // A module that does not answer now keeps nobody from keys that are usable; those past
         // their deadline are not, swept or not.
         if let Err(error) = kms.destroy_due() {
             log::warn!("event=destroy-due-failed error=\"{error}\"");
+        }
+        if let Err(error) = kms.expire_due() {
+            log::warn!("event=expire-due-failed error=\"{error}\"");
         }
         kms.warn_of_mismatches();
         Ok(kms)
@@ -171,6 +180,9 @@ impl Kms {
         let change = self.ring.change();
         let mut key = self.ring.find(alias)?;
         self.refuse_past_deadline(&key)?;
+        if self.has_expired(&key) {
+            key.expire()?;
+        }
         key.apply(operation(&key))?;
         edit(&change, &mut key)?;
         let key = change.put(key)?;
@@ -206,8 +218,8 @@ impl Kms {
                 Ok(key.view())
             }
             Err(error) => {
-                if has_material && let Err(second) = self.hsm.destroy(cmk) {
-                    log::warn!("event=material-left-over cmk={cmk} error=\"{second}\"");
+                if has_material {
+                    self.discard(cmk);
                 }
                 Err(error)
             }

@@ -6,8 +6,8 @@
 //! as [`crate::crypto::Dk`], in locked memory, and only while their master key is enabled.
 //!
 //! ```text
-//!   verbs of keys                   data keys                deletion
-//!   key_service                     data_keys                deletion
+//!   verbs of keys                   data keys         deletion, versions, imports
+//!   key_service                     data_keys         deletion, rotation, import
 //!        |                              |                       |
 //!        +---- key_ring: records  ------+---- deadlines --------+---- hsm: material
 //!                  |                              |                       |
@@ -22,11 +22,14 @@
 //! genuine seal, such as that of a disabled key from when it was enabled. Material that was
 //! destroyed does not come back by that.
 
+mod claims;
 mod clock_watch;
 mod data_keys;
 mod deadlines;
 mod deletion;
 mod hsm;
+mod import;
+mod import_keys;
 mod key;
 mod key_ring;
 mod key_service;
@@ -37,18 +40,23 @@ mod pkcs11_patience;
 mod pkcs11_token;
 mod pkcs11_wrapping;
 mod root_key;
+mod rotation;
 mod soft_hsm;
 mod state;
+mod upload;
 
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
+pub use import_keys::ImportParameters;
 pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
 pub use pkcs11_hsm::{Pkcs11Hsm, Pkcs11Settings};
 pub use pkcs11_token::PinSource;
 pub use root_key::RootKeyFile;
+pub use rotation::{DEFAULT_ROTATION_DAYS, ROTATION_DAYS};
 pub use soft_hsm::SoftHsm;
 pub use state::{KeyState, Material, Operation, Outcome};
+pub use upload::Upload;
 
 #[cfg(test)]
 mod fixture;

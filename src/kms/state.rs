@@ -45,6 +45,8 @@ pub enum KeyState {
 pub enum Material {
     /// It does.
     Present,
+    /// It may still: the key has given it up, and it is being destroyed.
+    Leaving,
     /// It does not, or not any more.
     Absent,
 }
@@ -66,10 +68,14 @@ pub enum Operation {
     UseForDataKey,
     /// Take material from outside.
     Import,
-    /// Give up material that came from outside, by hand or because it expired.
+    /// Give up material that came from outside.
     DeleteMaterial,
-    /// Add a version, or change how versions are added.
+    /// The date has come on which such material is given up.
+    Expire,
+    /// Add a version by hand.
     Rotate,
+    /// Add a version because the interval is over, or change the interval.
+    ScheduleRotation,
     /// Give it another alias or another description.
     Rename,
     /// See [`Operation::Rename`]; the default key allows this one.
@@ -115,7 +121,9 @@ impl KeyState {
             (Op::ScheduleDeletion, PendingDeletion) => Refuse(WrongStatus, Code::KMS_1402),
 
             (Op::CancelDeletion(Material::Present), PendingDeletion) => Become(Disabled),
-            (Op::CancelDeletion(Material::Absent), PendingDeletion) => Become(PendingImport),
+            (Op::CancelDeletion(Material::Leaving | Material::Absent), PendingDeletion) => {
+                Become(PendingImport)
+            }
             (Op::CancelDeletion(_) | Op::Destroy, PendingImport | Enabled | Disabled) => {
                 Refuse(WrongStatus, Code::KMS_1501)
             }
@@ -126,22 +134,25 @@ impl KeyState {
                 Refuse(WrongStatus, Code::KMS_0310)
             }
 
-            (Op::DeleteMaterial, Enabled | Disabled) => Become(PendingImport),
-            (Op::DeleteMaterial, PendingImport | PendingDeletion) => {
+            (Op::DeleteMaterial | Op::Expire, Enabled | Disabled) => Become(PendingImport),
+            // A date that was set is kept, whatever else is planned for the key.
+            (Op::Expire, PendingDeletion) => Stay,
+            (Op::DeleteMaterial, PendingImport | PendingDeletion) | (Op::Expire, PendingImport) => {
                 Refuse(WrongStatus, Code::KMS_2701)
             }
 
-            (Op::UseForDataKey | Op::Rotate, Enabled)
+            (Op::UseForDataKey | Op::Rotate | Op::ScheduleRotation, Enabled)
             | (Op::Rename | Op::Describe, PendingImport | Enabled | Disabled) => Stay,
-            (Op::UseForDataKey | Op::Rotate, Disabled) => {
+            (Op::UseForDataKey | Op::Rotate | Op::ScheduleRotation, Disabled) => {
                 Refuse(ErrorKind::KeyDisabled, Code::KMS_0209)
             }
-            (Op::UseForDataKey | Op::Rotate, PendingImport) => {
+            (Op::UseForDataKey | Op::Rotate | Op::ScheduleRotation, PendingImport) => {
                 Refuse(ErrorKind::KeyPendingImport, Code::KMS_1301)
             }
-            (Op::UseForDataKey | Op::Rotate | Op::Rename | Op::Describe, PendingDeletion) => {
-                Refuse(ErrorKind::KeyPendingDeletion, Code::KMS_0210)
-            }
+            (
+                Op::UseForDataKey | Op::Rotate | Op::ScheduleRotation | Op::Rename | Op::Describe,
+                PendingDeletion,
+            ) => Refuse(ErrorKind::KeyPendingDeletion, Code::KMS_0210),
         }
     }
 
@@ -171,9 +182,11 @@ impl Operation {
             | Operation::Destroy
             | Operation::Import
             | Operation::DeleteMaterial
+            | Operation::Expire
             | Operation::Rotate
             | Operation::Rename => true,
             Operation::Enable
+            | Operation::ScheduleRotation
             | Operation::CancelDeletion(_)
             | Operation::UseForDataKey
             | Operation::Describe => false,
@@ -206,7 +219,9 @@ mod tests {
         (Operation::UseForDataKey, ["KMS.1301", "=", "KMS.0209", "KMS.0210"]),
         (Operation::Import, ["enabled", "KMS.0310", "KMS.0310", "KMS.0310"]),
         (Operation::DeleteMaterial, ["KMS.2701", "pending-import", "pending-import", "KMS.2701"]),
+        (Operation::Expire, ["KMS.2701", "pending-import", "pending-import", "="]),
         (Operation::Rotate, ["KMS.1301", "=", "KMS.0209", "KMS.0210"]),
+        (Operation::ScheduleRotation, ["KMS.1301", "=", "KMS.0209", "KMS.0210"]),
         (Operation::Rename, ["=", "=", "=", "KMS.0210"]),
         (Operation::Describe, ["=", "=", "=", "KMS.0210"]),
     ];

@@ -3,7 +3,7 @@
 use crate::config::CacheMode;
 use crate::disk::Access;
 use crate::id::{Alias, Description, Name};
-use crate::kms::Origin;
+use crate::kms::{Origin, Upload};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
 
@@ -23,6 +23,8 @@ pub enum Command {
     DiskDetach(Name, DetachMode),
     /// Grow, also while attached.
     DiskExtend(Name, ByteLen),
+    /// Wrap the data key by the newest version of its master key.
+    DiskRewrap(Name),
     /// Remove payload and record.
     DiskDelete(Name),
     /// Make a master key.
@@ -39,6 +41,16 @@ pub enum Command {
     KeyScheduleDeletion(Alias, u32),
     /// Keep the key after all.
     KeyCancelDeletion(Alias),
+    /// Add a version.
+    KeyRotate(Alias),
+    /// Rotate every so many days, or no longer.
+    KeySetRotation(Alias, Option<u32>),
+    /// Make a one-time key to wrap material under.
+    KeyImportParameters(Alias),
+    /// Take a key's material, for ever or until a moment.
+    KeyImport(Alias, Upload, Option<jiff::Timestamp>),
+    /// Give imported material up.
+    KeyDeleteMaterial(Alias),
     /// Rename.
     KeySetAlias(Alias, Alias),
     /// Set the description.

@@ -2,13 +2,16 @@
 
 use super::catalogue::DiskEntry;
 use super::execute::Service;
-use super::reply::{DiskInfo, KeyInfo, StatusInfo, shown_time};
+use super::reply::{DiskInfo, KeyInfo, StatusInfo, VersionInfo, shown_time};
 use crate::auth::{AGENCY_NAME, Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::Result;
 use crate::id::{KeyId, Name};
 use crate::kms::{KeyView, Origin};
 use std::collections::HashMap;
+
+/// How many data keys each version of each key has wrapped.
+type Held = HashMap<(KeyId, u32), usize>;
 
 impl Service {
     pub(super) fn list_disks(&self, caller: Caller) -> Result<Vec<DiskInfo>> {
@@ -38,6 +41,7 @@ impl Service {
                 Some(view) => view.state.name(),
                 None => "gone",
             }),
+            key_version: record.dk.as_ref().map(|dk| dk.version),
             sector_size: record.sector_size().len().get(),
             owner: record.owner,
             created: record.created().to_owned(),
@@ -51,15 +55,16 @@ impl Service {
 
     /// All keys as replies show them, the default key first.
     pub(super) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
-        let mut disks = self.disks_by_key(caller);
-        let describe = |view: &KeyView| key_info(view, disks.remove(&view.id).unwrap_or_default());
+        let (mut disks, held) = (self.disks_by_key(caller), self.held_by_version(caller));
+        let describe =
+            |view: &KeyView| key_info(view, disks.remove(&view.id).unwrap_or_default(), &held);
         self.kms.list().iter().map(describe).collect()
     }
 
     /// A key as replies and control files show it.
     pub fn describe_key(&self, caller: Caller, view: &KeyView) -> KeyInfo {
         let disks = self.disks_by_key(caller).remove(&view.id).unwrap_or_default();
-        key_info(view, disks)
+        key_info(view, disks, &self.held_by_version(caller))
     }
 
     pub(super) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
@@ -78,6 +83,23 @@ impl Service {
         })
     }
 
+    /// How many data keys each version of each key holds. A number tells who manages keys whether
+    /// an old version is still needed, and names no disk of anybody.
+    fn held_by_version(&self, caller: Caller) -> Held {
+        let entries = match self.authority.allows(caller, Action::ManageKeys) {
+            true => self.catalogue.all(),
+            false => self.visible_disks(caller),
+        };
+        let mut held = Held::new();
+        for entry in entries {
+            let dk = entry.state().record.dk.as_ref().map(|dk| (dk.key, dk.version));
+            if let Some(dk) = dk {
+                *held.entry(dk).or_default() += 1;
+            }
+        }
+        held
+    }
+
     fn disks_by_key(&self, caller: Caller) -> HashMap<KeyId, Vec<Name>> {
         let mut names: HashMap<KeyId, Vec<Name>> = HashMap::new();
         for entry in self.visible_disks(caller) {
@@ -90,7 +112,12 @@ impl Service {
     }
 }
 
-fn key_info(view: &KeyView, disks: Vec<Name>) -> KeyInfo {
+fn key_info(view: &KeyView, disks: Vec<Name>, held: &Held) -> KeyInfo {
+    let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
+        version,
+        created: shown_time(*created),
+        disks: held.get(&(view.id, version)).copied().unwrap_or(0),
+    });
     KeyInfo {
         id: view.id,
         alias: view.alias.clone(),
@@ -102,7 +129,10 @@ fn key_info(view: &KeyView, disks: Vec<Name>) -> KeyInfo {
         created: shown_time(view.created),
         deletion_date: view.deletion_date.map(shown_time),
         version: view.version,
-        rotation: "off".to_owned(),
+        rotation: view.rotation_days.map_or("off".to_owned(), |days| days.to_string()),
+        rotation_date: view.rotation_date.map(shown_time),
+        expiry_date: view.expiry_date.map(shown_time),
+        versions: versions.collect(),
         description: view.description.to_string(),
         disks,
     }

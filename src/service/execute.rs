@@ -103,6 +103,11 @@ impl Service {
                 self.extend(permit, &entry, size)?;
                 Ok(Reply::Disk(self.describe_disk(&entry)))
             }
+            Command::DiskRewrap(name) => {
+                let (entry, permit) = self.usable(caller, &name)?;
+                self.rewrap(permit, &entry)?;
+                Ok(Reply::Disk(self.describe_disk(&entry)))
+            }
             Command::DiskDelete(name) => {
                 let (entry, permit) = self.usable(caller, &name)?;
                 self.delete(permit, &entry)?;
@@ -158,15 +163,26 @@ impl Service {
         self.payloads.space()
     }
 
-    /// Destroys the material of keys whose deadline has passed.
+    /// Does what the dates of keys ask for: destroys keys, gives imported material up, rotates.
     ///
     /// # Errors
-    /// `kms-unreachable`, `io`.
-    pub fn destroy_due_keys(&self) -> Result<()> {
-        for key in self.kms.destroy_due()? {
-            log::info!("key={} alias={} destroyed", key.id, key.alias);
+    /// `kms-unreachable`, `io`: the first failure, after everything has been tried.
+    pub fn keep_dates_of_keys(&self) -> Result<()> {
+        let kept = [
+            ("destroyed", self.kms.destroy_due()),
+            ("expired", self.kms.expire_due()),
+            ("rotated", self.kms.rotate_due()),
+        ];
+        let mut failure = None;
+        for (what, keys) in kept {
+            match keys {
+                Ok(keys) => keys.iter().for_each(|key| {
+                    log::info!("key={} alias={} {what}", key.id, key.alias);
+                }),
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// The disk of that name, if the caller may use it.

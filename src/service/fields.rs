@@ -97,6 +97,11 @@ impl Fields {
         text.parse().map_err(|_| invalid(format!("{word:?} must be a whole number, not {text:?}")))
     }
 
+    /// Whether all words are among these.
+    pub fn has_only(&self, words: &[&str]) -> bool {
+        self.values.keys().all(|word| words.contains(&word.as_str()))
+    }
+
     /// Refuses words that nobody took.
     ///
     /// # Errors

@@ -2,10 +2,10 @@
 
 use super::command::Command;
 use super::execute::Service;
-use super::reply::Reply;
+use super::reply::{ImportParametersInfo, Reply};
 use crate::auth::{Action, Caller};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::Alias;
+use crate::id::{Alias, KeyId};
 use crate::kms::{KeyView, NewKey};
 
 impl Service {
@@ -20,6 +20,10 @@ impl Service {
             });
         }
         let _permit = self.permit(caller, Action::ManageKeys)?;
+        if let Command::KeyImportParameters(alias) = command {
+            let made = self.kms.make_import_parameters(&alias)?;
+            return Ok(Reply::ImportParameters(made.into()));
+        }
         let (verb, view) = match command {
             Command::KeyCreate(request) => {
                 let new = NewKey {
@@ -35,6 +39,16 @@ impl Service {
                 ("scheduled-for-deletion", self.kms.schedule_deletion(&alias, days)?)
             }
             Command::KeyCancelDeletion(alias) => ("kept", self.kms.cancel_deletion(&alias)?),
+            Command::KeyRotate(alias) => ("rotated", self.kms.rotate(&alias)?),
+            Command::KeySetRotation(alias, days) => {
+                ("set-to-rotate", self.kms.set_rotation(&alias, days)?)
+            }
+            Command::KeyImport(alias, upload, expires) => {
+                ("given-material", self.kms.import(&alias, &upload, expires)?)
+            }
+            Command::KeyDeleteMaterial(alias) => {
+                ("without-material", self.kms.delete_material(&alias)?)
+            }
             Command::KeySetAlias(alias, new) => ("renamed", self.kms.set_alias(&alias, new)?),
             Command::KeyDescribe(alias, text) => ("described", self.kms.describe(&alias, text)?),
             other => {
@@ -44,6 +58,14 @@ impl Service {
         };
         log::info!("key={} alias={} {verb} uid={}", view.id, view.alias, caller.uid());
         Ok(Reply::Key(self.describe_key(caller, &view)))
+    }
+
+    /// The import key that was made for a key and can still be used, if the caller may see keys.
+    pub fn import_parameters(&self, caller: Caller, key: KeyId) -> Option<ImportParametersInfo> {
+        if !self.authority.allows(caller, Action::SeeKeys) {
+            return None;
+        }
+        self.kms.import_parameters(key).map(ImportParametersInfo::from)
     }
 
     /// All keys, the default key first, if the caller may see keys.

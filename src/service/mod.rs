@@ -28,6 +28,7 @@ mod payload;
 mod record;
 mod reply;
 mod request;
+mod rewrap;
 mod startup;
 mod status;
 mod stop;
@@ -41,7 +42,9 @@ pub use fields::{FieldValue, Fields};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
-pub use reply::{AgencyInfo, DiskInfo, KeyInfo, Reply, StatusInfo};
+pub use reply::{
+    AgencyInfo, DiskInfo, ImportParametersInfo, KeyInfo, Reply, StatusInfo, VersionInfo,
+};
 pub use request::encryption_never_changes;
 pub use status::{DiskEvent, DiskStatus, Resting};
 pub use stop::StopSwitch;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Alias, DiskId, KeyId, Name, Uid};
+use crate::kms::ImportParameters;
 use serde::Serialize;
 
 /// The answer to a command, serialised without a tag: an object, an array, or `{}`.
@@ -16,6 +17,8 @@ pub enum Reply {
     Key(KeyInfo),
     /// Keys, the default key first.
     Keys(Vec<KeyInfo>),
+    /// What a customer needs to wrap key material.
+    ImportParameters(ImportParametersInfo),
     /// The agency.
     Agency(AgencyInfo),
     /// The mount.
@@ -45,6 +48,8 @@ pub struct DiskInfo {
     pub key: Option<String>,
     /// `enabled`, `disabled`, `pending-deletion`, `pending-import` or `gone`.
     pub key_state: Option<&'static str>,
+    /// The version of the master key that wraps its data key.
+    pub key_version: Option<u32>,
     /// The sector size in bytes.
     pub sector_size: u64,
     /// The uid of its owner.
@@ -82,10 +87,51 @@ pub struct KeyInfo {
     pub version: u32,
     /// `off`, or the interval in days.
     pub rotation: String,
+    /// When the next automatic rotation is due, RFC 3339.
+    pub rotation_date: Option<String>,
+    /// When imported material is given up, RFC 3339.
+    pub expiry_date: Option<String>,
+    /// Every version, the oldest first.
+    pub versions: Vec<VersionInfo>,
     /// Its description.
     pub description: String,
     /// The disks under it that the caller may see.
     pub disks: Vec<Name>,
+}
+
+/// A version of a key.
+#[derive(Debug, Clone, Serialize)]
+pub struct VersionInfo {
+    /// Its number, counted from 1.
+    pub version: u32,
+    /// When it got its material, RFC 3339.
+    pub created: String,
+    /// How many disks have their data key wrapped by it: all, for those who manage keys; for
+    /// others, of those they may see.
+    pub disks: usize,
+}
+
+/// What a customer needs to wrap key material.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImportParametersInfo {
+    /// The key the material is for.
+    pub alias: Alias,
+    /// How to wrap.
+    pub algorithm: &'static str,
+    /// Under what: PEM, SubjectPublicKeyInfo.
+    pub public_key: String,
+    /// Names this import key; no secret.
+    pub token: String,
+    /// Until when it can be used, RFC 3339; the end of the daemon ends it too.
+    pub valid_until: String,
+}
+
+impl From<ImportParameters> for ImportParametersInfo {
+    fn from(made: ImportParameters) -> Self {
+        let ImportParameters { alias, algorithm, public_key, token, valid_until } = made;
+        let valid_until = shown_time(valid_until);
+        ImportParametersInfo { alias, algorithm, public_key, token, valid_until }
+    }
 }
 
 /// The agency.

@@ -2,12 +2,14 @@
 
 use super::command::{Command, DetachMode, NewDisk, NewKeyRequest, StopMode};
 use super::fields::Fields;
+use crate::crypto::from_hex;
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Description, Name};
-use crate::kms::{DELETION_DAYS, Origin};
+use crate::kms::{DEFAULT_ROTATION_DAYS, DELETION_DAYS, Origin, ROTATION_DAYS, Upload};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 impl Command {
     /// The command that `op` (`noun.verb`) and its words ask for.
@@ -27,6 +29,7 @@ impl Command {
             "disk.detach" => Command::DiskDetach(name(words)?, detach_mode(words)?),
             "disk.extend" => Command::DiskExtend(name(words)?, size(words)?),
             "disk.delete" => Command::DiskDelete(name(words)?),
+            "disk.rewrap" => Command::DiskRewrap(name(words)?),
             "key.create" => Command::KeyCreate(new_key(words)?),
             "key.list" => Command::KeyList,
             "key.show" => Command::KeyShow(alias(words, "alias")?),
@@ -36,6 +39,13 @@ impl Command {
                 Command::KeyScheduleDeletion(alias(words, "alias")?, days(words)?)
             }
             "key.cancel-deletion" => Command::KeyCancelDeletion(alias(words, "alias")?),
+            "key.rotate" => Command::KeyRotate(alias(words, "alias")?),
+            "key.rotation" => Command::KeySetRotation(alias(words, "alias")?, rotation(words)?),
+            "key.import-parameters" => Command::KeyImportParameters(alias(words, "alias")?),
+            "key.import" => {
+                Command::KeyImport(alias(words, "alias")?, upload(words)?, expiry(words)?)
+            }
+            "key.delete-material" => Command::KeyDeleteMaterial(alias(words, "alias")?),
             "key.set-alias" => {
                 let new = Alias::parse_customer(&words.need_text("new_alias")?)?;
                 Command::KeySetAlias(alias(words, "alias")?, new)
@@ -134,6 +144,56 @@ fn days(words: &mut Fields) -> Result<u32> {
     })
 }
 
+fn rotation(words: &mut Fields) -> Result<Option<u32>> {
+    let is_on = words.take_flag("on")?.ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, "\"on\" is missing").remedy("say whether keys rotate")
+    })?;
+    if !is_on {
+        return Ok(None);
+    }
+    if !words.has("days") {
+        return Ok(Some(DEFAULT_ROTATION_DAYS));
+    }
+    let days = words.need_integer("days")?;
+    u32::try_from(days).map(Some).map_err(|_| {
+        Error::new(ErrorKind::OutOfRange, format!("{days} is no number of days between rotations"))
+            .code(Code::KMS_3001)
+            .remedy(format!("use {} to {}", ROTATION_DAYS.start(), ROTATION_DAYS.end()))
+    })
+}
+
+fn upload(words: &mut Fields) -> Result<Upload> {
+    let plain = words.take_text("material")?.map(Zeroizing::new);
+    let wrapped = words.take_text("wrapped")?;
+    match (plain, wrapped) {
+        (Some(text), None) => Upload::from_hex(&text),
+        (None, Some(text)) => {
+            let bytes = from_hex(&text.to_ascii_lowercase()).map_err(|cause| {
+                Error::new(ErrorKind::Invalid, "the wrapped material is not hexadecimal text")
+                    .caused_by(cause)
+            })?;
+            Ok(Upload::Wrapped { bytes, token: words.take_text("token")? })
+        }
+        _ => Err(Error::new(ErrorKind::Invalid, "either \"material\" or \"wrapped\" is wanted")
+            .remedy("read the file `help` in the control directory")),
+    }
+}
+
+/// A moment in RFC 3339, or the beginning of a day, in UTC.
+fn expiry(words: &mut Fields) -> Result<Option<jiff::Timestamp>> {
+    let Some(text) = words.take_text("expires")? else { return Ok(None) };
+    let moment = text.parse::<jiff::Timestamp>().or_else(|_| {
+        text.parse::<jiff::civil::Date>()
+            .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC))
+            .map(|midnight| midnight.timestamp())
+    });
+    moment.map(Some).map_err(|cause| {
+        Error::new(ErrorKind::Invalid, format!("{text:?} is no date"))
+            .caused_by(cause)
+            .remedy("write it as 2027-12-31 or 2027-12-31T23:00:00Z")
+    })
+}
+
 fn access(words: &mut Fields) -> Result<Access> {
     Ok(match words.take_flag("read_only")? {
         Some(true) => Access::ReadOnly,
@@ -182,6 +242,59 @@ mod tests {
         for op in ["disk.extend", "disk.attach", "disk.set-encryption"] {
             let refusal = request(op, &[("name", "db"), ("encrypted", "no")]).unwrap_err();
             assert_eq!(refusal.documented_code(), Some(Code::EVS_2041), "{op}");
+        }
+    }
+
+    #[test]
+    fn rotation_is_on_with_an_interval_or_off() {
+        let rotation = |words: &[(&str, &str)]| {
+            let words: Vec<_> = [("alias", "a")].iter().chain(words).copied().collect();
+            match request("key.rotation", &words) {
+                Ok(Command::KeySetRotation(_, days)) => Ok(days),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.kind()),
+            }
+        };
+        assert_eq!(rotation(&[("on", "yes")]), Ok(Some(365)));
+        assert_eq!(rotation(&[("on", "on"), ("days", "30")]), Ok(Some(30)));
+        assert_eq!(rotation(&[("on", "off")]), Ok(None));
+        assert_eq!(rotation(&[("on", "yes"), ("days", "-1")]), Err(ErrorKind::OutOfRange));
+        assert_eq!(rotation(&[("on", "no"), ("days", "30")]), Err(ErrorKind::Invalid));
+        assert_eq!(rotation(&[]), Err(ErrorKind::Invalid));
+    }
+
+    #[test]
+    fn material_comes_plain_or_wrapped_with_a_date_or_without() {
+        let import = |words: &[(&str, &str)]| {
+            let words: Vec<_> = [("alias", "a")].iter().chain(words).copied().collect();
+            request("key.import", &words)
+        };
+        let hex = "0f".repeat(32);
+        for (text, second) in
+            [("2027-12-31", 1_830_211_200), ("2027-12-31T01:00:00+01:00", 1_830_211_200)]
+        {
+            let command = import(&[("material", &hex), ("expires", text)]).unwrap();
+            let Command::KeyImport(_, Upload::Plain(_), Some(moment)) = &command else {
+                panic!("{command:?}")
+            };
+            assert_eq!(moment.as_second(), second);
+            assert!(!format!("{command:?}").contains("0f0f"), "{command:?}");
+        }
+        let command = import(&[("wrapped", "00FF"), ("token", "t")]).unwrap();
+        let Command::KeyImport(_, Upload::Wrapped { bytes, token }, None) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!((bytes, token.as_deref()), (vec![0, 255], Some("t")));
+        let refused: [&[(&str, &str)]; 6] = [
+            &[],
+            &[("material", &hex), ("wrapped", "00")],
+            &[("material", "zz")],
+            &[("wrapped", "0")],
+            &[("material", &hex), ("token", "t")],
+            &[("material", &hex), ("expires", "tomorrow")],
+        ];
+        for words in refused {
+            assert_eq!(import(words).unwrap_err().kind(), ErrorKind::Invalid);
         }
     }
 

@@ -12,7 +12,8 @@
 //!                  ▼  │  │  ▼
 //!                 in-use ──detach──▶ detaching ──▶ available
 //! ```
-//! A backup (`backing-up`) starts and ends at `available` or `in-use` as `extending` does.
+//! A backup (`backing-up`) and a rewrap (`rewrapping`) start and end at `available` or `in-use` as
+//! `extending` does.
 
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
@@ -41,6 +42,8 @@ pub enum DiskStatus {
     Detaching,
     /// Growing.
     Extending(Resting),
+    /// Its data key is being wrapped again.
+    Rewrapping(Resting),
     /// Being copied into a backup.
     BackingUp(Resting),
     /// Being filled from a backup.
@@ -68,6 +71,8 @@ pub enum DiskEvent {
     Detach,
     /// `extend` begins.
     Extend,
+    /// `rewrap` begins.
+    Rewrap,
     /// A backup begins.
     BackUp,
     /// `delete` begins.
@@ -80,7 +85,7 @@ pub enum DiskEvent {
 
 impl DiskStatus {
     /// Every status.
-    pub const ALL: [DiskStatus; 14] = [
+    pub const ALL: [DiskStatus; 16] = [
         DiskStatus::Creating,
         DiskStatus::Available,
         DiskStatus::Attaching,
@@ -88,6 +93,8 @@ impl DiskStatus {
         DiskStatus::Detaching,
         DiskStatus::Extending(Resting::Available),
         DiskStatus::Extending(Resting::InUse),
+        DiskStatus::Rewrapping(Resting::Available),
+        DiskStatus::Rewrapping(Resting::InUse),
         DiskStatus::BackingUp(Resting::Available),
         DiskStatus::BackingUp(Resting::InUse),
         DiskStatus::RestoringBackup,
@@ -106,6 +113,7 @@ impl DiskStatus {
             DiskStatus::InUse => "in-use",
             DiskStatus::Detaching => "detaching",
             DiskStatus::Extending(_) => "extending",
+            DiskStatus::Rewrapping(_) => "rewrapping",
             DiskStatus::BackingUp(_) => "backing-up",
             DiskStatus::RestoringBackup => "restoring-backup",
             DiskStatus::Deleting => "deleting",
@@ -136,7 +144,12 @@ impl DiskStatus {
             (S::InUse, E::Extend) => Some(S::Extending(Resting::InUse)),
             (S::Available, E::BackUp) => Some(S::BackingUp(Resting::Available)),
             (S::InUse, E::BackUp) => Some(S::BackingUp(Resting::InUse)),
-            (S::Extending(rest) | S::BackingUp(rest), E::Done | E::Failed) => Some(rest.status()),
+            (S::Available, E::Rewrap) => Some(S::Rewrapping(Resting::Available)),
+            (S::InUse, E::Rewrap) => Some(S::Rewrapping(Resting::InUse)),
+            (
+                S::Extending(rest) | S::Rewrapping(rest) | S::BackingUp(rest),
+                E::Done | E::Failed,
+            ) => Some(rest.status()),
 
             (S::Available | S::Error | S::ErrorDeleting | S::ErrorRestoring, E::Delete) => {
                 Some(S::Deleting)
@@ -187,12 +200,13 @@ impl Resting {
 
 impl DiskEvent {
     /// Every event.
-    pub const ALL: [DiskEvent; 9] = [
+    pub const ALL: [DiskEvent; 10] = [
         DiskEvent::Created,
         DiskEvent::Damaged,
         DiskEvent::Attach,
         DiskEvent::Detach,
         DiskEvent::Extend,
+        DiskEvent::Rewrap,
         DiskEvent::BackUp,
         DiskEvent::Delete,
         DiskEvent::Done,
@@ -204,6 +218,7 @@ impl DiskEvent {
             DiskEvent::Attach => "attach",
             DiskEvent::Detach => "detach",
             DiskEvent::Extend => "extend",
+            DiskEvent::Rewrap => "rewrap",
             DiskEvent::BackUp => "backup",
             DiskEvent::Delete => "delete",
             DiskEvent::Created | DiskEvent::Damaged | DiskEvent::Done | DiskEvent::Failed => {
@@ -218,7 +233,7 @@ mod tests {
     use super::*;
 
     /// RULES D1 written down a second time, as the list of all that is allowed.
-    const ALLOWED: [(&str, DiskEvent, &str); 27] = [
+    const ALLOWED: [(&str, DiskEvent, &str); 33] = [
         ("creating", DiskEvent::Created, "available"),
         ("creating", DiskEvent::Damaged, "error"),
         ("available", DiskEvent::Damaged, "error"),
@@ -232,6 +247,12 @@ mod tests {
         ("detaching", DiskEvent::Failed, "in-use"),
         ("available", DiskEvent::Extend, "extending"),
         ("in-use", DiskEvent::Extend, "extending"),
+        ("available", DiskEvent::Rewrap, "rewrapping"),
+        ("in-use", DiskEvent::Rewrap, "rewrapping"),
+        ("rewrapping", DiskEvent::Done, "available"),
+        ("rewrapping", DiskEvent::Done, "in-use"),
+        ("rewrapping", DiskEvent::Failed, "available"),
+        ("rewrapping", DiskEvent::Failed, "in-use"),
         ("available", DiskEvent::BackUp, "backing-up"),
         ("in-use", DiskEvent::BackUp, "backing-up"),
         ("extending", DiskEvent::Done, "available"),
@@ -277,11 +298,13 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_extended_returns_to_where_it_was() {
+    fn a_disk_that_is_extended_or_rewrapped_returns_to_where_it_was() {
         for start in [S::Available, S::InUse] {
-            let extending = start.after(DiskEvent::Extend).unwrap();
-            assert_eq!(extending.after(DiskEvent::Done), Some(start));
-            assert_eq!(extending.after(DiskEvent::Failed), Some(start));
+            for verb in [DiskEvent::Extend, DiskEvent::Rewrap] {
+                let at_work = start.after(verb).unwrap();
+                assert_eq!(at_work.after(DiskEvent::Done), Some(start));
+                assert_eq!(at_work.after(DiskEvent::Failed), Some(start));
+            }
         }
     }
 }
