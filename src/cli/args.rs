@@ -288,6 +288,20 @@ pub(super) enum AgencyCommand {
 pub(super) enum HsmCommand {
     /// Put the root key under another passphrase, or under one for the first time
     ChangePassphrase(ChangePassphraseArgs),
+    /// Move all keys from the software HSM into a token; can be interrupted and repeated
+    Migrate(MigrateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MigrateArgs {
+    /// The present configuration, with hsm = "soft"
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The new configuration of the same state directory, with hsm = "pkcs11"
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub secret: SecretArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -318,6 +332,7 @@ impl Command {
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
                 "the passphrase was not changed".to_owned()
             }
+            Command::Hsm(HsmCommand::Migrate(_)) => "the keys were not moved".to_owned(),
             Command::Disk(command) => command.undone(),
             Command::Key(command) => command.undone(),
             Command::Agency(command) => match command {
@@ -337,6 +352,7 @@ impl Command {
             Command::Status => "status",
             Command::Check(_) => "check",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",
+            Command::Hsm(HsmCommand::Migrate(_)) => "hsm migrate",
             Command::Disk(DiskCommand::Create(_)) => "disk create",
             Command::Disk(DiskCommand::List) => "disk list",
             Command::Disk(DiskCommand::Show { .. }) => "disk show",
@@ -442,6 +458,7 @@ mod tests {
             ("evsfs init --root-key passphrase --passphrase-file /p", "init"),
             ("evsfs mount --passphrase-fd 3", "mount"),
             ("evsfs hsm change-passphrase -c /f", "hsm change-passphrase"),
+            ("evsfs hsm migrate -c /f --to /g --pin-fd 3", "hsm migrate"),
             (
                 "evsfs hsm change-passphrase --passphrase-file /a --new-passphrase-fd 4",
                 "hsm change-passphrase",

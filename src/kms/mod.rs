@@ -28,6 +28,7 @@ mod data_keys;
 mod deadlines;
 mod deletion;
 mod hsm;
+mod hsm_move;
 mod import;
 mod import_keys;
 mod key;
@@ -47,6 +48,7 @@ mod upload;
 
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
+pub use hsm_move::KeyMove;
 pub use import_keys::ImportParameters;
 pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;

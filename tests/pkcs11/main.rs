@@ -8,6 +8,7 @@ mod support;
 
 mod conformance;
 mod life;
+mod moving;
 mod shim;
 mod token;
 mod trouble;
@@ -20,6 +21,6 @@ fn main() -> std::process::ExitCode {
     {
         return ended;
     }
-    let trials = [conformance::trials(), life::trials(), trouble::trials()];
+    let trials = [conformance::trials(), life::trials(), moving::trials(), trouble::trials()];
     support::run_trials(trials.into_iter().flatten().collect())
 }

@@ -1,5 +1,6 @@
 /* A PKCS#11 module in front of SoftHSM2 that can be told, by files in $EVSFS_TEST_SHIM, to be slow
- * ("slow" holds seconds), to lose its token ("removed") and to have no AES-GCM ("no-gcm"). It keeps
+ * ("slow" holds seconds), to lose its token ("removed"), to have no AES-GCM ("no-gcm") and to end
+ * its process, once, before it makes or wraps a key ("die" has a byte for each to be done). It keeps
  * count: "logins" grows by a byte a login, "sessions" by + and - as they open and close. */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -50,6 +51,24 @@ static void take_time(void)
     int fd = open_file("slow", O_RDONLY);
     if (fd < 0) return;
     if (read(fd, text, sizeof text - 1) > 0) sleep((unsigned)atoi(text));
+    close(fd);
+}
+
+/* SoftHSM2 does not survive a kill at any moment, so processes are ended between its calls. */
+static void die_in_time(void)
+{
+    char left[64], path[4096];
+    int fd = open_file("die", O_RDONLY);
+    if (fd < 0) return;
+    ssize_t n = read(fd, left, sizeof left);
+    close(fd);
+    if (n <= 0) {
+        snprintf(path, sizeof path, "%s/die", getenv("EVSFS_TEST_SHIM"));
+        unlink(path);
+        _exit(137);
+    }
+    fd = open_file("die", O_WRONLY | O_TRUNC);
+    if (write(fd, left, (size_t)n - 1) != n - 1) abort();
     close(fd);
 }
 
@@ -108,7 +127,7 @@ INIT(sign_init, SIGN_INIT)
 #define WORK(name, index) \
     static ul name(ul session, void *in, ul len, void *out, ul *out_len) \
     { \
-        if (out) take_time(); \
+        if (out) { take_time(); die_in_time(); } \
         return CALL(index, (ul, void *, ul, void *, ul *))(session, in, len, out, out_len); \
     }
 WORK(encrypt, ENCRYPT)
@@ -117,6 +136,7 @@ static ul generate_key(ul session, void *mechanism, void *template, ul n, ul *ke
 {
     if (is_told("removed")) return DEVICE_REMOVED;
     take_time();
+    die_in_time();
     return CALL(GENERATE_KEY, (ul, void *, void *, ul, ul *))(session, mechanism, template, n, key);
 }
 

@@ -22,7 +22,7 @@ impl Shim {
         shim
     }
 
-    fn module(&self) -> PathBuf {
+    pub fn module(&self) -> PathBuf {
         self.directory.path().join("shim.so")
     }
 
@@ -40,8 +40,13 @@ impl Shim {
     }
 
     pub fn start(&self, mount: &Mount) -> Output {
+        self.evsfs(mount, &["mount", "-c", mount.config_path().to_str().unwrap()])
+    }
+
+    /// Runs `evsfs` in an environment in which this module is told things.
+    pub fn evsfs(&self, mount: &Mount, arguments: &[&str]) -> Output {
         let output = Command::new(mount.program())
-            .args(["mount", "-c", mount.config_path().to_str().unwrap()])
+            .args(arguments)
             .env("EVSFS_TEST_SHIM", self.directory.path())
             .stdin(Stdio::null())
             .output()
