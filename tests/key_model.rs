@@ -8,7 +8,7 @@
 use evsfs::crypto::WrappedDk;
 use evsfs::error::{Code, ErrorKind, Result};
 use evsfs::id::{Alias, Description, DiskId, KeyId};
-use evsfs::kms::{Hsm, KeyState, KeyView, Kms, NewKey, Origin, SoftHsm};
+use evsfs::kms::{Hsm, KeyState, KeyView, Kms, NewKey, Origin, SoftHsm, Upload};
 use evsfs::records::{DirStore, MemoryStore, RecordPath, RecordStore, Records};
 use evsfs::sys::{Clock, ManualClock};
 use evsfs::units::SectorSize;
@@ -93,109 +93,221 @@ fn code<T>(result: Result<T>) -> &'static str {
 // ---------------------------------------------------------------------------------------------
 // The table.
 
-/// The rows of a state: how to come there.
-const STATES: [&str; 6] =
-    ["pending-import", "enabled", "disabled", "pending-deletion", "pending, empty", "default"];
-
-/// RULES K1 and K2, cell by cell: the code of a refusal, or the state the key is in afterwards.
-const TABLE: &[(&str, [&str; 6])] = &[
-    ("enable", ["KMS.1201", "KMS.1201", "enabled", "KMS.1201", "KMS.1201", "KMS.1201"]),
-    ("disable", ["KMS.1301", "disabled", "KMS.1301", "KMS.1301", "KMS.1301", "KMS.0211"]),
-    (
-        "schedule 7",
-        [
-            "pending-deletion",
-            "pending-deletion",
-            "pending-deletion",
-            "KMS.1402",
-            "KMS.1402",
-            "KMS.0211",
-        ],
-    ),
-    (
-        "schedule 1096",
-        [
-            "pending-deletion",
-            "pending-deletion",
-            "pending-deletion",
-            "KMS.1402",
-            "KMS.1402",
-            "KMS.0211",
-        ],
-    ),
-    ("schedule 6", ["KMS.1401", "KMS.1401", "KMS.1401", "KMS.1402", "KMS.1402", "KMS.0211"]),
-    ("schedule 1097", ["KMS.1401", "KMS.1401", "KMS.1401", "KMS.1402", "KMS.1402", "KMS.0211"]),
-    ("cancel", ["KMS.1501", "KMS.1501", "KMS.1501", "disabled", "pending-import", "KMS.1501"]),
-    ("make", ["KMS.1301", "enabled", "KMS.0209", "KMS.0210", "KMS.0210", "enabled"]),
-    ("describe", ["pending-import", "enabled", "disabled", "KMS.0210", "KMS.0210", "enabled"]),
-    ("rename", ["pending-import", "enabled", "disabled", "KMS.0210", "KMS.0210", "KMS.0211"]),
-    ("rename evs", ["KMS.1101", "KMS.1101", "KMS.1101", "KMS.0210", "KMS.0210", "KMS.0211"]),
-    ("rename taken", ["KMS.1104", "KMS.1104", "KMS.1104", "KMS.0210", "KMS.0210", "KMS.0211"]),
-    ("confirm", ["KMS.1501", "KMS.1501", "KMS.1501", "-", "-", "KMS.0211"]),
+/// The columns of the table: what a key can be. A key of origin external has `x-` before its state;
+/// `x-new` never had material, `x-again` had it and gave it up, `x-empty` is `x-new` scheduled for
+/// deletion. The material of the others expires in 20 days; keys to be deleted go in 30.
+const STATES: [(&str, &str); 10] = [
+    ("enabled", "enabled"),
+    ("disabled", "disabled"),
+    ("deletion", "pending-deletion"),
+    ("default", "enabled, evs/default"),
+    ("x-new", "pending-import"),
+    ("x-again", "pending-import, had material"),
+    ("x-enabled", "enabled, external"),
+    ("x-disabled", "disabled, external"),
+    ("x-deletion", "pending-deletion, external"),
+    ("x-empty", "pending-deletion, no material"),
 ];
 
-fn brought_to(world: &World, state: &str) -> KeyView {
-    let subject = alias("subject");
-    let origin = match state {
-        "pending-import" | "pending, empty" => Origin::External,
-        _ => Origin::Kms,
+/// RULES K1 and K2, cell by cell: `=` is allowed and stays, a name is the state that is entered
+/// (`imp`: pending-import, `del`: pending-deletion), a number is the KMS code of the refusal, `-` a
+/// refusal without one.
+const TABLE: &str = "
+                enabled disabled deletion default x-new x-again x-enabled x-disabled x-deletion x-empty
+enable          1201    enabled  1201     1201    1201  1201    1201      enabled    1201       1201
+disable         disabled 1301    1301     0211    1301  1301    disabled  1301       1301       1301
+schedule-7      del     del      1402     0211    del   del     del       del        1402       1402
+schedule-1096   del     del      1402     0211    del   del     del       del        1402       1402
+schedule-6      1401    1401     1402     0211    1401  1401    1401      1401       1402       1402
+schedule-1097   1401    1401     1402     0211    1401  1401    1401      1401       1402       1402
+cancel          1501    1501     disabled 1501    1501  1501    1501      1501       disabled   imp
+confirm         1501    1501     -        0211    1501  1501    1501      1501       -          -
+deadline        =       =        gone     =       =     =       imp       imp        gone       gone
+make-dk         =       0209     0210     =       1301  1301    =         0209       0210       0210
+open-dk         =       0209     0210     =       1301  1301    =         0209       0210       0210
+rewrap-dk       =       0209     0210     =       1301  1301    =         0209       0210       0210
+import          0309    0309     0309     0309    enabled enabled 0310    0310       0310       0310
+import-until    0309    0309     0309     0309    enabled enabled 0310    0310       0310       0310
+import-wrapped  0309    0309     0309     0309    -     -       0310      0310       0310       0310
+import-other    0309    0309     0309     0309    enabled 2606  0310      0310       0310       0310
+import-31       0309    0309     0309     0309    2604  2604    0310      0310       0310       0310
+import-now      0309    0309     0309     0309    2602  2602    0310      0310       0310       0310
+delete-material 2701    2701     2701     2701    2701  2701    imp       imp        2701       2701
+expiry          =       =        =        =       =     =       imp       imp        =          =
+rotate          =       0209     0210     0211    0312  0312    0312      0312       0312       0312
+rotation-30     =       0209     0210     =       0312  0312    0312      0312       0312       0312
+rotation-365    =       0209     0210     =       0312  0312    0312      0312       0312       0312
+rotation-29     3001    0209     0210     3001    0312  0312    0312      0312       0312       0312
+rotation-366    3001    0209     0210     3001    0312  0312    0312      0312       0312       0312
+rotation-off    0313    0209     0210     0313    0312  0312    0312      0312       0312       0312
+describe        =       =        0210     =       =     =       =         =          0210       0210
+rename          =       =        0210     0211    =     =       =         =          0210       0210
+rename-evs      1101    1101     0210     0211    1101  1101    1101      1101       0210       0210
+rename-taken    1104    1104     0210     0211    1104  1104    1104      1104       0210       0210
+";
+
+/// A key in a state, and a data key that was made under it if it ever had material.
+struct Subject {
+    view: KeyView,
+    disk: DiskId,
+    wrapped: WrappedDk,
+}
+
+fn brought_to(world: &World, state: &str) -> Subject {
+    let (kms, subject, disk) = (&world.kms, alias("subject"), DiskId::random());
+    let id = match state {
+        "default" => kms.ensure_default().unwrap().id,
+        "enabled" | "disabled" | "deletion" => world.create("subject", Origin::Kms).id,
+        _ => world.create("subject", Origin::External).id,
     };
-    match state {
-        "default" => return world.kms.ensure_default().unwrap(),
-        _ => world.create("subject", origin),
-    };
-    match state {
-        "disabled" => world.kms.disable(&subject).unwrap(),
-        "pending-deletion" | "pending, empty" => world.kms.schedule_deletion(&subject, 30).unwrap(),
-        _ => world.kms.show(&subject).unwrap(),
+    if matches!(state, "x-again" | "x-enabled" | "x-disabled" | "x-deletion") {
+        kms.import(&subject, &material(0), Some(world.clock.now() + 20 * DAY)).unwrap();
     }
-}
-
-fn perform(world: &World, operation: &str, key: &KeyView) -> Result<()> {
-    let (kms, of) = (&world.kms, &key.alias);
-    let done = match operation.split_once(' ').unwrap_or((operation, "")) {
-        ("enable", _) => kms.enable(of),
-        ("disable", _) => kms.disable(of),
-        ("schedule", days) => kms.schedule_deletion(of, days.parse().unwrap()),
-        ("cancel", _) => kms.cancel_deletion(of),
-        ("make", _) => {
-            return kms.generate_dk(key.id, DiskId::random(), SECTOR).map(|_| ());
-        }
-        ("describe", _) => kms.describe(of, Description::parse("ledgers").unwrap()),
-        ("rename", "evs") => kms.set_alias(of, alias("evs/mine")),
-        ("rename", "taken") => kms.set_alias(of, alias("other")),
-        ("rename", _) => kms.set_alias(of, alias("renamed")),
-        ("confirm", _) => kms.confirm_deletion(of),
-        other => panic!("{other:?}"),
+    let wrapped = kms.generate_dk(id, disk, SECTOR).unwrap_or(WrappedDk {
+        key: id,
+        version: 1,
+        bytes: vec![0; 92],
+    });
+    let view = match state {
+        "disabled" | "x-disabled" => kms.disable(&subject).unwrap(),
+        "deletion" | "x-deletion" | "x-empty" => kms.schedule_deletion(&subject, 30).unwrap(),
+        "x-again" => kms.delete_material(&subject).unwrap(),
+        _ => kms.by_id(id).unwrap(),
     };
-    done.map(|_| ())
+    Subject { view, disk, wrapped }
 }
 
-/// RULES K1, K2: every operation in every state, and a refusal changes nothing, in memory or at rest.
+/// The same material for the same number.
+fn material(number: u8) -> Upload {
+    Upload::from_hex(&format!("{number:02x}").repeat(32)).unwrap()
+}
+
+fn perform(world: &World, operation: &str, on: &Subject) -> Result<()> {
+    let (kms, of, id) = (&world.kms, &on.view.alias, on.view.id);
+    let now = world.clock.now();
+    let done = match operation {
+        "enable" => kms.enable(of),
+        "disable" => kms.disable(of),
+        "cancel" => kms.cancel_deletion(of),
+        "confirm" => kms.confirm_deletion(of),
+        "deadline" => {
+            world.clock.advance(30 * DAY);
+            return kms.destroy_due().and_then(|_| kms.expire_due()).map(drop);
+        }
+        "make-dk" => return kms.generate_dk(id, DiskId::random(), SECTOR).map(drop),
+        "open-dk" => return kms.open_dk(&on.wrapped, on.disk, SECTOR).map(drop),
+        "rewrap-dk" => return kms.rewrap_dk(&on.wrapped, on.disk, SECTOR).map(drop),
+        "import" => kms.import(of, &material(0), None),
+        "import-until" => kms.import(of, &material(0), Some(now + DAY)),
+        "import-wrapped" => {
+            let upload = Upload::Wrapped { bytes: vec![0; 384], token: None };
+            kms.import(of, &upload, None)
+        }
+        "import-other" => kms.import(of, &material(1), None),
+        "import-31" => kms.import(of, &Upload::OfLength(31), None),
+        "import-now" => kms.import(of, &material(0), Some(now)),
+        "delete-material" => kms.delete_material(of),
+        "expiry" => {
+            world.clock.advance(20 * DAY);
+            return kms.expire_due().map(drop);
+        }
+        "rotate" => kms.rotate(of),
+        "rotation-off" => kms.set_rotation(of, None),
+        "describe" => kms.describe(of, Description::parse("ledgers").unwrap()),
+        "rename" => kms.set_alias(of, alias("renamed")),
+        "rename-evs" => kms.set_alias(of, alias("evs/mine")),
+        "rename-taken" => kms.set_alias(of, alias("other")),
+        numbered => match numbered.rsplit_once('-') {
+            Some(("schedule", days)) => kms.schedule_deletion(of, days.parse().unwrap()),
+            Some(("rotation", days)) => kms.set_rotation(of, Some(days.parse().unwrap())),
+            _ => panic!("{operation}"),
+        },
+    };
+    done.map(drop)
+}
+
+/// Performs an operation on a key in a state and says what became of it, in the words of the
+/// table. A refusal changes nothing, in memory or at rest.
+fn cell(operation: &str, state: &str) -> String {
+    let mut world = World::new();
+    world.create("other", Origin::Kms);
+    let on = brought_to(&world, state);
+    let before = on.view.clone();
+    let result = perform(&world, operation, &on);
+    let after = world.kms.by_id(before.id);
+    let shown = match (&result, &after) {
+        (Err(error), after) => {
+            assert!(error.suggested_remedy().is_some(), "{operation} in {state}: {error}");
+            assert_eq!(after.as_ref().unwrap(), &before, "{operation} in {state}");
+            let code = error.documented_code().map_or("-", Code::as_str);
+            code.trim_start_matches("KMS.").to_owned()
+        }
+        (Ok(()), Err(_)) => "gone".to_owned(),
+        (Ok(()), Ok(after)) if after.state == before.state => "=".to_owned(),
+        (Ok(()), Ok(after)) => match after.state.name() {
+            "pending-import" => "imp".to_owned(),
+            "pending-deletion" => "del".to_owned(),
+            other => other.to_owned(),
+        },
+    };
+    if let Ok(after) = &after {
+        assert_eq!(after.deletion_date.is_some(), after.state == KeyState::PendingDeletion);
+    }
+    world.reopen();
+    assert_eq!(world.kms.by_id(before.id).ok(), after.ok(), "{operation} in {state}");
+    shown
+}
+
+/// RULES K1, K2: every operation in every state. Prints what was seen, in the form of RULES K1.
 #[test]
-fn every_cell_of_the_table_holds() {
-    for (operation, row) in TABLE {
-        for (state, expected) in STATES.iter().zip(row) {
-            let mut world = World::new();
-            world.create("other", Origin::Kms);
-            let before = brought_to(&world, state);
-            let result = perform(&world, operation, &before);
-            let after = world.kms.by_id(before.id).unwrap();
-            match result {
-                Ok(()) => assert_eq!(after.state.name(), *expected, "{operation} in {state}"),
-                Err(error) => {
-                    let shown = error.documented_code().map_or("-", Code::as_str);
-                    assert_eq!(shown, *expected, "{operation} in {state}: {error}");
-                    assert!(error.suggested_remedy().is_some(), "{operation} in {state}");
-                    assert_eq!(after, before, "{operation} in {state}");
-                }
+#[allow(clippy::print_stdout)]
+fn state_table_is_the_one_of_rules_k1() {
+    let mut rows = TABLE.lines().filter(|line| !line.is_empty());
+    let header: Vec<&str> = rows.next().unwrap().split_whitespace().collect();
+    assert_eq!(header, STATES.map(|(column, _)| column));
+    for row in rows {
+        let (operation, expected) = row.split_once(' ').unwrap();
+        let seen = STATES.map(|(column, _)| cell(operation, column));
+        let expected: Vec<&str> = expected.split_whitespace().collect();
+        assert_eq!(seen.as_slice(), expected, "{operation} in {header:?}");
+        println!("{operation}");
+        let mut outcomes: Vec<&String> = Vec::new();
+        seen.iter().for_each(|outcome| {
+            if !outcomes.contains(&outcome) {
+                outcomes.push(outcome);
             }
-            let dated = after.deletion_date.is_some();
-            assert_eq!(dated, after.state == KeyState::PendingDeletion);
-            world.reopen();
-            assert_eq!(world.kms.by_id(before.id).unwrap(), after, "{operation} in {state}");
+        });
+        for outcome in outcomes {
+            let states = seen.iter().zip(STATES).filter(|(seen, _)| *seen == outcome);
+            let states: Vec<&str> = states.map(|(_, (_, name))| name).collect();
+            let meaning = match outcome.as_str() {
+                "=" => "allowed".to_owned(),
+                "imp" => "-> pending-import".to_owned(),
+                "del" => "-> pending-deletion".to_owned(),
+                "-" => "refused".to_owned(),
+                code if code.starts_with(|first: char| first.is_ascii_digit()) => {
+                    format!("KMS.{code}")
+                }
+                state => format!("-> {state}"),
+            };
+            println!("    {meaning:<20} {}", states.join("; "));
         }
     }
+}
+
+/// RULES K1: rotation is turned on once, and off once.
+#[test]
+fn rotation_that_is_on_is_not_turned_on_and_what_is_off_not_off() {
+    let world = World::new();
+    let key = world.create("finance", Origin::Kms).alias;
+    let on = world.kms.set_rotation(&key, Some(90)).unwrap();
+    assert_eq!(on.rotation_days, Some(90));
+    assert_eq!(on.rotation_date, Some(world.clock.now() + 90 * DAY));
+    // Also when the interval would be refused: it is not looked at.
+    assert_eq!(code(world.kms.set_rotation(&key, Some(90))), "KMS.2901");
+    assert_eq!(code(world.kms.set_rotation(&key, Some(1))), "KMS.2901");
+    assert_eq!(world.kms.set_rotation(&key, None).unwrap().rotation_date, None);
+    assert_eq!(code(world.kms.set_rotation(&key, None)), "KMS.0313");
 }
 
 /// RULES K3, K4.
@@ -253,6 +365,11 @@ enum Action {
     Cancel(usize),
     Rename(usize, usize),
     Make(usize),
+    Rotate(usize),
+    Rotation(usize, Option<u32>),
+    /// Which material, and in how many days it expires.
+    Import(usize, u8, Option<u32>),
+    DeleteMaterial(usize),
     /// Opens every data key ever made.
     OpenAll,
     Sweep,
@@ -273,7 +390,13 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         4 => (key.clone(), 6_u32..20).prop_map(|(k, days)| Action::Schedule(k, days)),
         3 => key.clone().prop_map(Action::Cancel),
         1 => (key.clone(), key.clone()).prop_map(|(k, to)| Action::Rename(k, to)),
-        4 => key.prop_map(Action::Make),
+        4 => key.clone().prop_map(Action::Make),
+        3 => key.clone().prop_map(Action::Rotate),
+        2 => (key.clone(), proptest::option::weighted(0.7, 28_u32..40))
+            .prop_map(|(k, days)| Action::Rotation(k, days)),
+        4 => (key.clone(), 0_u8..2, proptest::option::of(0_u32..12))
+            .prop_map(|(k, material, days)| Action::Import(k, material, days)),
+        2 => key.prop_map(Action::DeleteMaterial),
         3 => proptest::strategy::Just(Action::OpenAll),
         2 => proptest::strategy::Just(Action::Sweep),
         2 => proptest::strategy::Just(Action::Reopen),
@@ -291,6 +414,37 @@ struct ModelKey {
     state: &'static str,
     external: bool,
     deadline: Option<Timestamp>,
+    version: u32,
+    /// Interval and next date.
+    rotation: Option<(u32, Timestamp)>,
+    expires: Option<Timestamp>,
+    has_material: bool,
+    /// The material that was imported first.
+    first: Option<u8>,
+}
+
+impl ModelKey {
+    fn new(id: KeyId, external: bool) -> ModelKey {
+        let (state, version) = if external { ("pending-import", 0) } else { ("enabled", 1) };
+        ModelKey {
+            id,
+            state,
+            external,
+            deadline: None,
+            version,
+            rotation: None,
+            expires: None,
+            has_material: !external,
+            first: None,
+        }
+    }
+
+    fn give_material_up(&mut self) {
+        if self.state != "pending-deletion" {
+            self.state = "pending-import";
+        }
+        (self.expires, self.has_material) = (None, false);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -298,6 +452,8 @@ struct Model {
     keys: BTreeMap<&'static str, ModelKey>,
     /// The latest moment the service has seen.
     seen: Option<Timestamp>,
+    /// What a wall clock shows that is not believed.
+    doubted: Option<Timestamp>,
 }
 
 impl Model {
@@ -312,15 +468,53 @@ impl Model {
     fn sweep(&mut self) {
         let seen = self.seen;
         self.keys.retain(|_, key| key.deadline.is_none() || key.deadline > seen);
+        for key in self.keys.values_mut() {
+            if key.expires.is_some() && key.expires <= seen {
+                key.give_material_up();
+            }
+        }
+    }
+
+    /// The moment from which new dates are counted.
+    fn start(&self, now: Timestamp) -> Timestamp {
+        self.seen.max(Some(now)).unwrap()
+    }
+
+    /// The key as every verb sees it: a date that has passed counts, swept or not.
+    fn look_at(&self, name: &str) -> Option<ModelKey> {
+        let mut key = self.keys.get(name).filter(|key| !self.is_past(key))?.clone();
+        if key.expires.is_some() && key.expires <= self.seen {
+            key.give_material_up();
+        }
+        Some(key)
+    }
+
+    /// Rotates by interval; how many keys.
+    fn rotate_due(&mut self, now: Timestamp) -> usize {
+        let (seen, start) = (self.seen, self.start(now));
+        let mut rotated = 0;
+        for key in self.keys.values_mut().filter(|key| key.state == "enabled") {
+            if let Some((days, due)) = key.rotation
+                && Some(due) <= seen
+            {
+                key.version += 1;
+                key.rotation = Some((days, start + DAY * days));
+                rotated += 1;
+            }
+        }
+        rotated
     }
 
     /// The verdict on a verb, and the state it leads to.
     fn verdict(&self, name: &str, verb: &str) -> (&'static str, Option<&'static str>) {
-        let Some(key) = self.keys.get(name) else { return ("KMS.0207", None) };
-        if self.is_past(key) {
-            return ("KMS.0207", None);
+        let Some(key) = self.look_at(name) else { return ("KMS.0207", None) };
+        match (verb, key.external) {
+            ("rotate" | "rotation", true) => return ("KMS.0312", None),
+            ("import", false) => return ("KMS.0309", None),
+            ("delete-material", false) => return ("KMS.2701", None),
+            _ => {}
         }
-        if name == "evs/default" && matches!(verb, "disable" | "schedule" | "rename") {
+        if name == "evs/default" && matches!(verb, "disable" | "schedule" | "rename" | "rotate") {
             return ("KMS.0211", None);
         }
         match (verb, key.state) {
@@ -330,13 +524,20 @@ impl Model {
             ("disable", _) => ("KMS.1301", None),
             ("schedule", "pending-deletion") => ("KMS.1402", None),
             ("schedule", _) => ("ok", Some("pending-deletion")),
-            ("cancel", "pending-deletion") if key.external => ("ok", Some("pending-import")),
+            ("cancel", "pending-deletion") if !key.has_material => ("ok", Some("pending-import")),
             ("cancel", "pending-deletion") => ("ok", Some("disabled")),
             ("cancel", _) => ("KMS.1501", None),
-            ("use", "enabled") => ("ok", None),
-            ("use", "disabled") => ("KMS.0209", None),
-            ("use", "pending-deletion") => ("KMS.0210", None),
-            ("use", "pending-import") => ("KMS.1301", None),
+            ("use", "enabled") if key.expires.is_some() && key.expires <= self.doubted => {
+                ("KMS.1301", None)
+            }
+            ("use" | "rotate" | "rotation", "enabled") => ("ok", None),
+            ("use" | "rotate" | "rotation", "disabled") => ("KMS.0209", None),
+            ("use" | "rotate" | "rotation", "pending-deletion") => ("KMS.0210", None),
+            ("use" | "rotate" | "rotation", "pending-import") => ("KMS.1301", None),
+            ("import", "pending-import") => ("ok", Some("enabled")),
+            ("import", _) => ("KMS.0310", None),
+            ("delete-material", "enabled" | "disabled") => ("ok", Some("pending-import")),
+            ("delete-material", _) => ("KMS.2701", None),
             ("rename", "pending-deletion") => ("KMS.0210", None),
             ("rename", _) => ("ok", None),
             other => panic!("{other:?}"),
@@ -346,9 +547,12 @@ impl Model {
     /// Carries a verb out; the code the service must give.
     fn change(&mut self, name: &str, verb: &str) -> &'static str {
         let (code, next) = self.verdict(name, verb);
-        if let (Some(next), Some(key)) = (next, self.keys.get_mut(name)) {
+        if let (Some(next), Some(mut key)) = (next, self.look_at(name))
+            && let Some(kept) = self.keys.get_mut(name)
+        {
             key.state = next;
             key.deadline = None;
+            *kept = key;
         }
         code
     }
@@ -386,16 +590,14 @@ impl Walk {
                 };
                 let result = kms.create(new);
                 if let Ok(view) = &result {
-                    let state = if external { "pending-import" } else { "enabled" };
-                    let key = ModelKey { id: view.id, state, external, deadline: None };
-                    self.model.keys.insert(name, key);
+                    self.model.keys.insert(name, ModelKey::new(view.id, external));
                 }
                 assert_eq!(code(result), expected);
             }
             Action::Default => {
                 let id = kms.ensure_default().unwrap().id;
-                let key = ModelKey { id, state: "enabled", external: false, deadline: None };
-                assert_eq!(*self.model.keys.entry("evs/default").or_insert(key.clone()), key);
+                let key = self.model.keys.entry("evs/default").or_insert(ModelKey::new(id, false));
+                assert_eq!((key.id, key.state), (id, "enabled"));
             }
             Action::Enable(key) => {
                 let expected = self.model.change(ALIASES[key], "enable");
@@ -411,7 +613,7 @@ impl Walk {
                     "ok" if days < 7 => "KMS.1401",
                     "ok" => {
                         self.model.change(name, "schedule");
-                        let from = self.model.seen.max(Some(now)).unwrap();
+                        let from = self.model.start(now);
                         let key = self.model.keys.get_mut(name).unwrap();
                         key.deadline = Some(from + DAY * days);
                         "ok"
@@ -430,7 +632,8 @@ impl Walk {
                     "ok" if new == "evs/default" => "KMS.1101",
                     "ok" if name != new && self.model.keys.contains_key(new) => "KMS.1104",
                     "ok" => {
-                        let key = self.model.keys.remove(name).unwrap();
+                        let key = self.model.look_at(name).unwrap();
+                        self.model.keys.remove(name);
                         self.model.keys.insert(new, key);
                         "ok"
                     }
@@ -444,9 +647,67 @@ impl Walk {
                 let disk = DiskId::random();
                 let result = kms.generate_dk(id, disk, SECTOR);
                 if let Ok(wrapped) = &result {
+                    assert_eq!(wrapped.version, self.model.keys[ALIASES[key]].version);
                     self.made.push((wrapped.clone(), disk, None));
                 }
                 assert_eq!(code(result), expected);
+            }
+            Action::Rotate(key) => {
+                let name = ALIASES[key];
+                let (expected, _) = self.model.verdict(name, "rotate");
+                if expected == "ok" {
+                    let start = self.model.start(now);
+                    let key = self.model.keys.get_mut(name).unwrap();
+                    key.version += 1;
+                    key.rotation = key.rotation.map(|(days, _)| (days, start + DAY * days));
+                }
+                assert_eq!(code(kms.rotate(&alias(name))), expected);
+            }
+            Action::Rotation(key, days) => {
+                let name = ALIASES[key];
+                let start = self.model.start(now);
+                let expected = match self.model.verdict(name, "rotation").0 {
+                    "ok" => {
+                        let key = self.model.keys.get_mut(name).unwrap();
+                        match (key.rotation, days) {
+                            (Some(_), Some(_)) => "KMS.2901",
+                            (None, None) => "KMS.0313",
+                            (None, Some(days)) if days < 30 => "KMS.3001",
+                            (_, days) => {
+                                key.rotation = days.map(|days| (days, start + DAY * days));
+                                "ok"
+                            }
+                        }
+                    }
+                    refused => refused,
+                };
+                assert_eq!(code(kms.set_rotation(&alias(name), days)), expected);
+            }
+            Action::Import(key, number, days) => {
+                let name = ALIASES[key];
+                let expires = days.map(|days| now + DAY * days);
+                let first = self.model.keys.get(name).and_then(|key| key.first);
+                let expected = match self.model.verdict(name, "import").0 {
+                    "ok" if expires.is_some_and(|date| date <= self.model.start(now)) => "KMS.2602",
+                    "ok" if first.is_some_and(|first| first != number) => "KMS.2606",
+                    "ok" => {
+                        self.model.change(name, "import");
+                        let key = self.model.keys.get_mut(name).unwrap();
+                        (key.has_material, key.first, key.version) = (true, Some(number), 1);
+                        key.expires = expires;
+                        "ok"
+                    }
+                    refused => refused,
+                };
+                assert_eq!(code(kms.import(&alias(name), &material(number), expires)), expected);
+            }
+            Action::DeleteMaterial(key) => {
+                let name = ALIASES[key];
+                let expected = self.model.change(name, "delete-material");
+                if expected == "ok" {
+                    self.model.keys.get_mut(name).unwrap().give_material_up();
+                }
+                assert_eq!(code(kms.delete_material(&alias(name))), expected);
             }
             Action::OpenAll => self.open_all(),
             Action::Sweep => {
@@ -454,6 +715,8 @@ impl Walk {
                 self.model.sweep();
                 let swept = before - self.model.keys.len();
                 assert_eq!(kms.destroy_due().unwrap().len(), swept);
+                kms.expire_due().unwrap();
+                assert_eq!(kms.rotate_due().unwrap().len(), self.model.rotate_due(now));
             }
             Action::Reopen => {
                 self.model.sweep();
@@ -484,32 +747,54 @@ impl Walk {
 
     /// RULES K10: a clock that runs ahead and is put right has destroyed and changed nothing.
     fn glitch(&mut self, days: u32) {
+        let now = self.world.clock.now();
         self.model.sweep();
+        self.model.rotate_due(now);
         self.world.kms.destroy_due().unwrap();
+        self.world.kms.expire_due().unwrap();
+        self.world.kms.rotate_due().unwrap();
         let before = self.world.kms.list();
         self.world.step_wall(DAY * days);
+        self.model.doubted = Some(self.world.clock.now());
         assert!(self.world.kms.destroy_due().unwrap().is_empty());
+        assert!(self.world.kms.expire_due().unwrap().is_empty());
+        assert!(self.world.kms.rotate_due().unwrap().is_empty());
         self.open_all();
+        self.model.doubted = None;
         self.world.clock.set_wall(self.world.clock.now() - DAY * days);
         assert!(self.world.kms.destroy_due().unwrap().is_empty());
         assert_eq!(self.world.kms.list(), before);
     }
 
     fn compare(&self) {
-        let shown: BTreeMap<String, ModelKey> = self
+        let shown: Vec<_> = self
             .world
             .kms
             .list()
             .into_iter()
             .map(|view| {
+                let rotation = view.rotation_days.zip(view.rotation_date);
                 let external = view.origin == Origin::External;
-                let (state, deadline) = (view.state.name(), view.deletion_date);
-                (view.alias.to_string(), ModelKey { id: view.id, state, external, deadline })
+                let dates = (view.deletion_date, view.expiry_date, rotation);
+                let state = (view.state.name(), external, view.version);
+                (view.alias.to_string(), view.id, state, dates)
             })
             .collect();
-        let expected: BTreeMap<String, ModelKey> =
-            self.model.keys.iter().map(|(name, key)| ((*name).to_owned(), key.clone())).collect();
+        let mut expected: Vec<_> = self
+            .model
+            .keys
+            .iter()
+            .map(|(name, key)| {
+                let dates = (key.deadline, key.expires, key.rotation);
+                ((*name).to_owned(), key.id, (key.state, key.external, key.version), dates)
+            })
+            .collect();
+        // The default key comes first.
+        expected.sort_by_key(|(name, ..)| (name != "evs/default", name.clone()));
         assert_eq!(shown, expected);
+        for view in self.world.kms.list().iter().filter(|view| view.version > 0) {
+            assert_eq!(view.versions.len(), view.version as usize);
+        }
     }
 }
 

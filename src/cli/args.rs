@@ -178,6 +178,15 @@ pub(super) enum DiskCommand {
         #[arg(long)]
         size: String,
     },
+    /// Wrap a disk's data key by the newest version of its key, attached or not
+    Rewrap {
+        /// The disk
+        #[arg(required_unless_present = "all")]
+        name: Option<String>,
+        /// All encrypted disks you may use, one after the other
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+    },
     /// Delete a disk and all data on it
     Delete {
         /// The disk
@@ -258,6 +267,48 @@ pub(super) enum KeyCommand {
         /// The key's alias
         alias: String,
     },
+    /// Give a key a new version, which protects new disks
+    Rotate {
+        /// The key's alias
+        alias: String,
+    },
+    /// Let a key rotate by itself, or no longer
+    Rotation {
+        /// The key's alias
+        alias: String,
+        /// On or off
+        switch: Switch,
+        /// Every how many days, 30 to 365 [default: 365]
+        #[arg(long, value_name = "N")]
+        days: Option<u32>,
+    },
+    /// Make a one-time key to wrap your material under, and print its public part
+    ImportParameters {
+        /// The key's alias
+        alias: String,
+    },
+    /// Give a key its material
+    Import {
+        /// The key's alias
+        alias: String,
+        /// A file of 32 raw bytes, or of their wrapped form
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// The file is wrapped under the key's newest import key
+        #[arg(long)]
+        wrapped: bool,
+        /// Insist on the import key with this token
+        #[arg(long, requires = "wrapped")]
+        token: Option<String>,
+        /// Give the material up on this date, such as 2027-12-31
+        #[arg(long, value_name = "DATE")]
+        expires: Option<String>,
+    },
+    /// Give up imported material; the key then waits for the same material
+    DeleteMaterial {
+        /// The key's alias
+        alias: String,
+    },
     /// Give a key another alias
     SetAlias {
         /// The key's alias
@@ -272,6 +323,13 @@ pub(super) enum KeyCommand {
         /// Up to 255 characters
         text: String,
     },
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, clap::Subcommand)]
@@ -359,6 +417,7 @@ impl Command {
             Command::Disk(DiskCommand::Attach { .. }) => "disk attach",
             Command::Disk(DiskCommand::Detach { .. }) => "disk detach",
             Command::Disk(DiskCommand::Extend { .. }) => "disk extend",
+            Command::Disk(DiskCommand::Rewrap { .. }) => "disk rewrap",
             Command::Disk(DiskCommand::Delete { .. }) => "disk delete",
             Command::Key(KeyCommand::Create { .. }) => "key create",
             Command::Key(KeyCommand::List) => "key list",
@@ -367,6 +426,11 @@ impl Command {
             Command::Key(KeyCommand::Disable { .. }) => "key disable",
             Command::Key(KeyCommand::ScheduleDeletion { .. }) => "key schedule-deletion",
             Command::Key(KeyCommand::CancelDeletion { .. }) => "key cancel-deletion",
+            Command::Key(KeyCommand::Rotate { .. }) => "key rotate",
+            Command::Key(KeyCommand::Rotation { .. }) => "key rotation",
+            Command::Key(KeyCommand::ImportParameters { .. }) => "key import-parameters",
+            Command::Key(KeyCommand::Import { .. }) => "key import",
+            Command::Key(KeyCommand::DeleteMaterial { .. }) => "key delete-material",
             Command::Key(KeyCommand::SetAlias { .. }) => "key set-alias",
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
             Command::Agency(AgencyCommand::Create) => "agency create",
@@ -385,6 +449,10 @@ impl DiskCommand {
             DiskCommand::Attach { name, .. } => (name, "was not attached"),
             DiskCommand::Detach { name, .. } => (name, "was not detached"),
             DiskCommand::Extend { name, .. } => (name, "was not extended"),
+            DiskCommand::Rewrap { name: None, .. } => {
+                return "not every disk was rewrapped".to_owned();
+            }
+            DiskCommand::Rewrap { name: Some(name), .. } => (name, "was not rewrapped"),
             DiskCommand::Delete { name } => (name, "was not deleted"),
         };
         format!("disk {name:?} {what}")
@@ -401,6 +469,11 @@ impl KeyCommand {
             KeyCommand::Disable { alias } => (alias, "was not disabled"),
             KeyCommand::ScheduleDeletion { alias, .. } => (alias, "was not scheduled for deletion"),
             KeyCommand::CancelDeletion { alias } => (alias, "is not saved from deletion"),
+            KeyCommand::Rotate { alias } => (alias, "was not rotated"),
+            KeyCommand::Rotation { alias, .. } => (alias, "rotates as before"),
+            KeyCommand::ImportParameters { alias } => (alias, "has no import key"),
+            KeyCommand::Import { alias, .. } => (alias, "was not given this material"),
+            KeyCommand::DeleteMaterial { alias } => (alias, "keeps its material"),
             KeyCommand::SetAlias { alias, .. } => (alias, "was not renamed"),
             KeyCommand::Describe { alias, .. } => (alias, "was not described"),
         };
@@ -440,6 +513,8 @@ mod tests {
             ("evsfs disk attach db --read-only", "disk attach"),
             ("evsfs disk detach db --force", "disk detach"),
             ("evsfs disk extend db --size 20G", "disk extend"),
+            ("evsfs disk rewrap db", "disk rewrap"),
+            ("evsfs disk rewrap --all", "disk rewrap"),
             ("evsfs disk delete db --yes", "disk delete"),
             ("evsfs key create finance --description money", "key create"),
             ("evsfs key create finance --external", "key create"),
@@ -449,6 +524,13 @@ mod tests {
             ("evsfs key disable finance", "key disable"),
             ("evsfs key schedule-deletion finance --days 7", "key schedule-deletion"),
             ("evsfs key cancel-deletion finance", "key cancel-deletion"),
+            ("evsfs key rotate finance", "key rotate"),
+            ("evsfs key rotation finance on --days 90", "key rotation"),
+            ("evsfs key rotation finance off", "key rotation"),
+            ("evsfs key import-parameters finance", "key import-parameters"),
+            ("evsfs key import finance --file /f --expires 2027-12-31", "key import"),
+            ("evsfs key import finance --file /f --wrapped --token t", "key import"),
+            ("evsfs key delete-material finance", "key delete-material"),
             ("evsfs key set-alias finance money", "key set-alias"),
             ("evsfs key describe finance text", "key describe"),
             ("evsfs agency create", "agency create"),
@@ -485,6 +567,12 @@ mod tests {
             "evsfs disk attach a b",
             "evsfs key schedule-deletion a",
             "evsfs key schedule-deletion a --days -1",
+            "evsfs disk rewrap",
+            "evsfs disk rewrap db --all",
+            "evsfs key rotation a",
+            "evsfs key rotation a maybe",
+            "evsfs key import a",
+            "evsfs key import a --file f --token t",
             "evsfs key set-alias a",
             "evsfs agency create x",
             "evsfs init --root-key paper",

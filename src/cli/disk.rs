@@ -5,6 +5,7 @@ use super::args::{DiskCommand, DiskCreateArgs};
 use super::failure::Outcome;
 use super::object::Object;
 use super::request::Request;
+use super::rewrap;
 use super::session::Session;
 use super::table::{Align, Table, facts};
 use crate::error::{Code, Error, ErrorKind, Result};
@@ -13,7 +14,7 @@ use crate::units::{ByteLen, SectorSize};
 use serde_json::Value;
 
 /// The members of a disk, in the order `show` gives them.
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "name",
     "id",
     "status",
@@ -21,6 +22,7 @@ const MEMBERS: [&str; 15] = [
     "encrypted",
     "key",
     "key_state",
+    "key_version",
     "sector_size",
     "owner",
     "created",
@@ -71,6 +73,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
             let disk = session.call(&request)?;
             session.answer(&disk, |_| format!("disk {name:?} has {size} now\n"))
         }
+        DiskCommand::Rewrap { name: Some(name), .. } => rewrap::one(session, name),
+        DiskCommand::Rewrap { name: None, .. } => rewrap::all(session),
         DiskCommand::Delete { name } => {
             let request = named("disk.delete", name)?;
             session.confirm(&format!("This deletes disk {name:?} and all data on it"), name)?;

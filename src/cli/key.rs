@@ -1,7 +1,8 @@
 //! `evsfs key`.
 
-use super::args::KeyCommand;
+use super::args::{KeyCommand, Switch};
 use super::failure::Outcome;
+use super::material;
 use super::object::Object;
 use super::request::Request;
 use super::session::Session;
@@ -11,7 +12,7 @@ use crate::id::{Alias, Description};
 use serde_json::Value;
 
 /// The members of a key, in the order `show` gives them.
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 13] = [
     "alias",
     "id",
     "state",
@@ -19,7 +20,10 @@ const MEMBERS: [&str; 10] = [
     "created",
     "deletion_date",
     "version",
+    "versions",
     "rotation",
+    "rotation_date",
+    "expiry_date",
     "description",
     "disks",
 ];
@@ -77,6 +81,40 @@ pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
                 state => format!("key {alias:?} stays and is {state}\n"),
             })
         }
+        KeyCommand::Rotate { alias } => {
+            let key = session.call(&named("key.rotate", alias)?)?;
+            session.answer(&key, |key| {
+                let version = Object::of(key).text("version");
+                format!("key {alias:?} has version {version}, which protects new disks\n")
+            })
+        }
+        KeyCommand::Rotation { alias, switch, days } => {
+            let is_on = matches!(switch, Switch::On);
+            let request = named("key.rotation", alias)?.with("on", is_on).with_given("days", *days);
+            let key = session.call(&request)?;
+            session.answer(&key, |key| match Object::of(key).text("rotation").as_str() {
+                "off" | "" => format!("key {alias:?} does not rotate by itself\n"),
+                days => format!("key {alias:?} rotates every {days} days\n"),
+            })
+        }
+        KeyCommand::ImportParameters { alias } => material::parameters(session, alias),
+        KeyCommand::Import { alias, file, wrapped, token, expires } => material::Import {
+            alias,
+            file,
+            is_wrapped: *wrapped,
+            token: token.as_deref(),
+            expires: expires.as_deref(),
+        }
+        .run(session),
+        KeyCommand::DeleteMaterial { alias } => {
+            let request = named("key.delete-material", alias)?;
+            let loss = format!(
+                "No disk under key {alias:?} can be attached until the same material is imported"
+            );
+            session.confirm(&loss, alias)?;
+            let key = session.call(&request)?;
+            session.answer(&key, |_| format!("key {alias:?} waits for its material\n"))
+        }
         KeyCommand::SetAlias { alias, new_alias } => {
             let new = Alias::parse_customer(new_alias)?;
             let request = named("key.set-alias", alias)?.with("new_alias", new.as_str());
@@ -111,7 +149,20 @@ pub(super) fn table(keys: &Value) -> String {
 }
 
 fn shown(key: &Value) -> String {
-    facts(Object::of(key).facts(&MEMBERS))
+    let mut members = Object::of(key).facts(&MEMBERS);
+    let versions = members.iter_mut().find(|(name, _)| name == "versions");
+    if let (Some((_, shown)), Some(versions)) = (versions, Object::of(key).get("versions")) {
+        *shown = Object::list(versions).map(version).collect::<Vec<_>>().join("; ");
+    }
+    facts(members)
+}
+
+fn version(version: Object<'_>) -> String {
+    let disks = match version.text("disks").as_str() {
+        "1" => "1 disk".to_owned(),
+        number => format!("{number} disks"),
+    };
+    format!("{} of {}, {disks}", version.text("version"), version.text("created"))
 }
 
 fn named(op: &str, alias: &str) -> Result<Request> {

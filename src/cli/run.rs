@@ -209,6 +209,7 @@ mod tests {
                 r#"{"op":"disk.detach","name":"db","force":true}"#,
             ),
             ("evsfs disk extend db --size 2K", r#"{"op":"disk.extend","name":"db","size":2048}"#),
+            ("evsfs disk rewrap db", r#"{"op":"disk.rewrap","name":"db"}"#),
             ("evsfs disk delete db --yes", r#"{"op":"disk.delete","name":"db"}"#),
             (
                 "evsfs key create a --description d",
@@ -226,6 +227,14 @@ mod tests {
                 r#"{"op":"key.schedule-deletion","alias":"a","days":7}"#,
             ),
             ("evsfs key cancel-deletion a", r#"{"op":"key.cancel-deletion","alias":"a"}"#),
+            ("evsfs key rotate a", r#"{"op":"key.rotate","alias":"a"}"#),
+            ("evsfs key rotation a on", r#"{"op":"key.rotation","alias":"a","on":true}"#),
+            (
+                "evsfs key rotation a on --days 90",
+                r#"{"op":"key.rotation","alias":"a","on":true,"days":90}"#,
+            ),
+            ("evsfs key rotation a off", r#"{"op":"key.rotation","alias":"a","on":false}"#),
+            ("evsfs key delete-material a --yes", r#"{"op":"key.delete-material","alias":"a"}"#),
             ("evsfs key set-alias a b", r#"{"op":"key.set-alias","alias":"a","new_alias":"b"}"#),
             ("evsfs key describe a d", r#"{"op":"key.describe","alias":"a","description":"d"}"#),
             ("evsfs agency create", r#"{"op":"agency.create"}"#),
@@ -294,6 +303,7 @@ mod tests {
             ("evsfs disk delete db", "db"),
             ("evsfs disk detach db --force", "db"),
             ("evsfs key schedule-deletion a --days 7", "a"),
+            ("evsfs key delete-material a", "a"),
             ("evsfs agency delete", "EVSAccessKMS"),
         ] {
             let nobody = run(line, None, &[]);
@@ -306,6 +316,59 @@ mod tests {
             let right = run(line, Some(name), &["{\"ok\":{}}"]);
             assert_eq!((right.code, right.requests.len()), (0, 1), "{line}");
         }
+    }
+
+    /// RULES K5: a refused disk does not keep the others from being rewrapped.
+    #[test]
+    fn rewrapping_all_goes_on_after_a_refusal_and_ends_with_its_exit_code() {
+        let list = r#"{"ok":[{"name":"a","encrypted":true},{"name":"b","encrypted":false},{"name":"c","encrypted":true}]}"#;
+        let disk = r#"{"ok":{"name":"c","key":"finance","key_version":2}}"#;
+        let refusal = r#"{"error":{"code":"EVS.2040","kind":"key-unusable","message":"key \"old\" is disabled","remedy":"evsfs key enable old"}}"#;
+        let ran = run("evsfs disk rewrap --all", None, &[list, refusal, disk]);
+        assert_eq!(ran.code, 5);
+        assert_eq!(ran.requests.len(), 3);
+        assert_eq!(
+            ran.stdout,
+            "1 of 2 encrypted disks are under the newest versions of their keys\n"
+        );
+        assert!(ran.stderr.contains("1/2: key \"old\" is disabled\n"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("2/2: disk \"c\" is under version 2 of key \"finance\"\n"));
+        let ran = run("evsfs disk rewrap --all --json", None, &[list, disk, disk]);
+        assert_eq!((ran.code, ran.stdout.matches("key_version").count()), (0, 2));
+    }
+
+    #[test]
+    fn the_versions_of_a_key_are_shown_with_their_dates_and_disks() {
+        let key = r#"{"ok":{"alias":"a","version":2,"versions":[{"version":1,"created":"2026-11-24T10:00:00Z","disks":1},{"version":2,"created":"2026-12-24T10:00:00Z","disks":0}]}}"#;
+        let ran = run("evsfs key show a", None, &[key]);
+        let line = ran.stdout.lines().find(|line| line.starts_with("versions:")).unwrap();
+        assert!(
+            line.ends_with("1 of 2026-11-24 10:00, 1 disk; 2 of 2026-12-24 10:00, 0 disks"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn material_goes_to_the_daemon_in_the_request_and_the_import_key_comes_out_alone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [0x5a; 32]).unwrap();
+        let path = file.path().display();
+        let line = format!("evsfs key import a --file {path} --expires 2027-12-31");
+        let ran = run(&line, None, &["{\"ok\":{}}"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let expected = serde_json::json!({
+            "op": "key.import", "alias": "a", "material": "5a".repeat(32), "expires": "2027-12-31",
+        });
+        assert_eq!(ran.requests, [expected]);
+        let line = format!("evsfs key import a --file {path} --wrapped --token t");
+        let ran = run(&line, None, &["{\"ok\":{}}"]);
+        assert_eq!(ran.requests[0]["wrapped"], "5a".repeat(32));
+        assert_eq!(ran.requests[0]["token"], "t");
+        let made =
+            r#"{"ok":{"public_key":"PEM\n","token":"t","valid_until":"2026-11-25T10:00:00Z"}}"#;
+        let ran = run("evsfs key import-parameters a", None, &[made]);
+        assert_eq!(ran.stdout, "PEM\n");
+        assert!(ran.stderr.contains("token t"), "{}", ran.stderr);
     }
 
     const NO_AGENCY: &str = r#"{"error":{"code":"EVS.2143","kind":"no-agency","message":"EVS may not use the KMS yet","remedy":"evsfs agency create"}}"#;

@@ -28,7 +28,7 @@ impl Upload {
     /// # Errors
     /// `invalid` when it is no hexadecimal text; `quota` when memory cannot be locked.
     pub fn from_hex(text: &str) -> Result<Upload> {
-        if text.len() % 2 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Error::new(ErrorKind::Invalid, "the material is not hexadecimal text")
                 .remedy("write two digits for each byte"));
         }

@@ -136,6 +136,9 @@ fn f15_cp_from_disk_to_disk_copies_exactly(variant: Variant) {
     std::fs::write(rig.path(), &expected).unwrap();
     run("cp", &[rig.path_str(), other.to_str().unwrap()]).ok();
     assert_same("the other disk", &std::fs::read(&other).unwrap(), &expected);
+    assert_holds(&rig, "the disk copied from", &expected);
+    reattach_other(&rig);
+    assert_same("the other disk, read again", &std::fs::read(&other).unwrap(), &expected);
     run("cmp", &[rig.path_str(), other.to_str().unwrap()]).ok();
     // Into itself, by the call itself.
     let (from, to) = (
@@ -153,4 +156,13 @@ fn f15_cp_from_disk_to_disk_copies_exactly(variant: Variant) {
     let mut changed = expected.clone();
     changed[1_234_567..2_234_568].copy_from_slice(&expected[777..1_000_778]);
     assert_same("after copy_file_range", &std::fs::read(&other).unwrap(), &changed);
+    drop((from, to));
+    reattach_other(&rig);
+    assert_same("read again", &std::fs::read(&other).unwrap(), &changed);
+}
+
+#[track_caller]
+fn reattach_other(rig: &DiskRig) {
+    rig.mount.evsfs(&["disk", "detach", "other", "--yes"]).ok();
+    rig.mount.evsfs(&["disk", "attach", "other"]).ok();
 }

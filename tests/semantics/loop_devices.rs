@@ -91,6 +91,7 @@ fn f14_partitions_are_found(variant: Variant) {
     write(&file, 0, &table);
     write(&file, u64::from(first) * 512, &content(1, 4096));
     drop(file);
+    rig.reattach();
     let device = LoopDevice::over(rig.path(), &["--partscan"]);
     // A kernel that cannot read the table is told what is in it.
     run("partx", &["--update", device.path()]).ok();
@@ -216,6 +217,9 @@ fn f14_a_file_system_grows_with_the_disk(variant: Variant) {
     // More than there was room for.
     std::fs::write(mounted.0.join("after"), content(2, 24 << 20)).unwrap();
     mounted.unmount();
+    drop(device);
+    rig.reattach();
+    let device = LoopDevice::over(rig.path(), &[]);
     run("e2fsck", &["-fn", device.path()]).ok();
     let mounted = Mounted::new(&device, &rig, "ro");
     let file = |name: &str| std::fs::read(mounted.0.join(name)).unwrap();

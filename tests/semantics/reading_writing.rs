@@ -125,6 +125,10 @@ fn f1_requests_of_many_megabytes_are_whole(variant: Variant) {
         let mut found = vec![0; bytes.len()];
         assert_eq!(file.read_at(&mut found, 4321).unwrap(), bytes.len());
         assert_same("read back", &found, &bytes);
+        drop(file);
+        rig.reattach();
+        let file = open_rw(rig.path(), OFlags::empty());
+        assert_same("after a new attach", &read(&file, 4321, bytes.len()), &bytes);
     }
 }
 
