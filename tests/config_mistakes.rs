@@ -86,7 +86,7 @@ fn a_pkcs11_token_is_kept_as_it_is_named() {
         HsmChoice::Pkcs11 {
             module: PathBuf::from("/m.so"),
             token: "t".to_owned(),
-            pin_file: PathBuf::from("/p"),
+            pin_file: Some(PathBuf::from("/p")),
         }
     );
 }

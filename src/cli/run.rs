@@ -6,7 +6,7 @@ use super::failure::{Failure, Outcome};
 use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
-use super::{agency, check, disk, init, key, mount, status, umount};
+use super::{agency, check, disk, hsm, init, key, mount, status, umount};
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use std::ffi::OsString;
@@ -68,6 +68,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Status => status::run(session),
         Command::Disk(command) => disk::run(session, command),
         Command::Key(command) => key::run(session, command),
+        Command::Hsm(command) => hsm::run(session, command),
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),
     }
@@ -122,6 +123,7 @@ mod tests {
     use super::{Args, perform};
     use crate::cli::client::Transport;
     use crate::cli::prompt::Terminal;
+    use crate::daemon::SecretText;
     use crate::error::Result;
     use clap::Parser;
     use std::collections::VecDeque;
@@ -156,6 +158,10 @@ mod tests {
 
         fn ask(&mut self, _question: &str) -> Result<String> {
             Ok(self.0.expect("nobody is asked without a terminal").to_owned())
+        }
+
+        fn ask_secret(&mut self, question: &str) -> Result<SecretText> {
+            SecretText::read_line(&mut self.ask(question)?.as_bytes(), "a test")
         }
     }
 

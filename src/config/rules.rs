@@ -77,13 +77,13 @@ pub(super) fn check_places(config: &Config) -> Result<()> {
         }
     }
     let secrets = match &config.kms.hsm {
-        HsmChoice::Soft { root_key_file, .. } => [("kms.root_key_file", root_key_file)],
-        HsmChoice::Pkcs11 { pin_file, .. } => [("kms.pin_file", pin_file)],
+        HsmChoice::Soft { root_key_file, .. } => Some(("kms.root_key_file", root_key_file)),
+        HsmChoice::Pkcs11 { pin_file, .. } => pin_file.as_ref().map(|path| ("kms.pin_file", path)),
     };
-    for (key, path) in secrets {
-        if path.starts_with(mountpoint) {
-            return refuse(key, format!("{path:?} lies inside the mountpoint {mountpoint:?}"));
-        }
+    if let Some((key, path)) = secrets
+        && path.starts_with(mountpoint)
+    {
+        return refuse(key, format!("{path:?} lies inside the mountpoint {mountpoint:?}"));
     }
     Ok(())
 }
@@ -151,7 +151,10 @@ fn check_kms(table: &KmsTable, state_dir: &Path, file: &Path) -> Result<KmsSetti
                     token => Ok(token.to_owned()),
                 })
                 .map_err(at("kms.token"))?,
-            pin_file: needed(&table.pin_file).and_then(absolute).map_err(at("kms.pin_file"))?,
+            pin_file: match &table.pin_file {
+                Some(path) => Some(absolute(path).map_err(at("kms.pin_file"))?),
+                None => None,
+            },
         },
     };
     Ok(KmsSettings { hsm })

@@ -86,8 +86,8 @@ pub enum HsmChoice {
         module: PathBuf,
         /// The token's label.
         token: String,
-        /// The file with the user's PIN.
-        pin_file: PathBuf,
+        /// The file with the user's PIN; without one it is given at the start.
+        pin_file: Option<PathBuf>,
     },
 }
 

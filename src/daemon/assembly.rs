@@ -1,33 +1,48 @@
 //! From a configuration to a service.
 
+use super::hsm_secret::{HsmSecret, demand};
 use crate::auth::{Agency, Authority};
 use crate::config::{Config, HsmChoice, RootKeyProtection};
-use crate::error::{Error, ErrorKind, Result};
+use crate::crypto::SecretText;
+use crate::error::Result;
 use crate::id::Uid;
-use crate::kms::{Hsm, Kms, SoftHsm};
+use crate::kms::{Hsm, Kms, PinSource, Pkcs11Hsm, Pkcs11Settings, RootKeyFile, SoftHsm};
 use crate::records::{DirStore, Records};
 use crate::service::{KernelCache, Parts, Service, Settings};
 use crate::sys::{Clock, SystemClock};
+use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the HSM that the configuration names.
-pub(super) fn open_hsm(config: &Config) -> Result<Arc<dyn Hsm>> {
+/// Opens the HSM that the configuration names; `secret` is what it needs besides files.
+pub(super) fn open_hsm(config: &Config, secret: Option<&SecretText>) -> Result<Arc<dyn Hsm>> {
     match &config.kms.hsm {
         HsmChoice::Soft { root_key_file, protection: RootKeyProtection::FilePermissions } => {
             Ok(Arc::new(SoftHsm::open(root_key_file, &config.state_dir.join("hsm"))?))
         }
-        HsmChoice::Soft { protection: RootKeyProtection::Passphrase, .. } => {
-            Err(not_built_in("kms.passphrase", "leave out kms.passphrase"))
+        HsmChoice::Soft { root_key_file, protection: RootKeyProtection::Passphrase } => {
+            let passphrase = demand(secret, HsmSecret::Passphrase)?;
+            let root = RootKeyFile::at(root_key_file).open_with_passphrase(passphrase)?;
+            Ok(Arc::new(SoftHsm::with_root(root, &config.state_dir.join("hsm"))?))
         }
-        HsmChoice::Pkcs11 { .. } => {
-            Err(not_built_in("kms.hsm = \"pkcs11\"", "set kms.hsm = \"soft\""))
+        HsmChoice::Pkcs11 { module, token, pin_file } => {
+            let settings = token_settings(module, token, pin_file.as_deref(), secret)?;
+            Ok(Arc::new(Pkcs11Hsm::open(settings)?))
         }
     }
 }
 
-pub(super) fn not_built_in(setting: &str, instead: &str) -> Error {
-    let message = format!("{setting} is not built into this version");
-    Error::new(ErrorKind::Unsupported, message).remedy(format!("{instead} in mount.toml"))
+/// The token of a configuration, and where its PIN is.
+pub(super) fn token_settings(
+    module: &Path,
+    token: &str,
+    pin_file: Option<&Path>,
+    secret: Option<&SecretText>,
+) -> Result<Pkcs11Settings> {
+    let pin = match pin_file {
+        Some(path) => PinSource::File(path.to_owned()),
+        None => PinSource::Given(Arc::new(demand(secret, HsmSecret::Pin)?.duplicate()?)),
+    };
+    Ok(Pkcs11Settings { module: module.to_owned(), token: token.to_owned(), pin })
 }
 
 /// Opens the records of a state directory under the HSM's authentication key.
@@ -36,8 +51,12 @@ pub(super) fn open_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
 }
 
 /// Puts a service together; its disks are not loaded yet.
-pub(super) fn assemble(config: &Config, kernel: Arc<dyn KernelCache>) -> Result<Service> {
-    let hsm = open_hsm(config)?;
+pub(super) fn assemble(
+    config: &Config,
+    secret: Option<&SecretText>,
+    kernel: Arc<dyn KernelCache>,
+) -> Result<Service> {
+    let hsm = open_hsm(config, secret)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kms = Kms::open(open_records(config, &*hsm)?, hsm.clone(), clock.clone())?;
     let records = Arc::new(open_records(config, &*hsm)?);

@@ -15,4 +15,4 @@ pub use loop_device::LoopDevice;
 pub use mapping::Mapping;
 pub use mount::{Mount, Setup, is_running, wait_until};
 pub use run::{Output, run};
-pub use trials::{Needs, run_trials, trial};
+pub use trials::{Needs, run_trials, soft_token_module, trial};
