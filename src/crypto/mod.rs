@@ -13,10 +13,18 @@
 mod context;
 mod data_key;
 mod hex;
+mod kernel;
+mod keyed_kernel;
 mod record_key;
 mod secret;
 mod sector_buf;
 mod sector_cipher;
+#[cfg(target_arch = "x86_64")]
+mod simd_keys;
+#[cfg(target_arch = "x86_64")]
+mod simd_vaes256;
+#[cfg(target_arch = "x86_64")]
+mod simd_vaes512;
 mod wrapping;
 mod xts_batched;
 mod xts_keys;
@@ -26,8 +34,9 @@ mod xts_tweaks;
 pub use context::EncryptionContext;
 pub use data_key::{Dk, WrappedDk};
 pub use hex::{from_hex, to_hex};
+pub use kernel::Kernel;
 pub use record_key::RecordKey;
 pub use secret::Secret;
 pub use sector_buf::{Plain, Sealed, SectorBuf};
-pub use sector_cipher::{Kernel, SectorCipher};
+pub use sector_cipher::SectorCipher;
 pub use wrapping::WrappingKey;

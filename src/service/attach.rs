@@ -54,6 +54,6 @@ impl Service {
             let message = format!("disk {:?} cannot be attached", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })?;
-        SectorCipher::xts_aes_256(dk, record.sector_size(), Kernel::Batched)
+        SectorCipher::xts_aes_256(dk, record.sector_size(), Kernel::best())
     }
 }

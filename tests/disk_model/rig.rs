@@ -41,7 +41,7 @@ impl Make {
             Ok(())
         });
         let dk = Dk::from_secret(key.unwrap()).unwrap();
-        SectorCipher::xts_aes_256(dk, self.sector, Kernel::Batched).unwrap()
+        SectorCipher::xts_aes_256(dk, self.sector, Kernel::best()).unwrap()
     }
 
     pub fn open(self, backing: impl Backing + 'static, size: u64) -> Disk {
