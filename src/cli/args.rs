@@ -69,7 +69,7 @@ pub(super) enum Command {
     Check(CheckArgs),
 }
 
-/// Where a passphrase is taken from; without any of them it is asked for at the terminal.
+/// Where a passphrase or PIN is taken from; without any of them it is asked for at the terminal.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct SecretArgs {
     /// Take the passphrase from the first line of this file
@@ -78,6 +78,12 @@ pub(super) struct SecretArgs {
     /// Take the passphrase from the first line of this open descriptor
     #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
     pub passphrase_fd: Option<i32>,
+    /// Take the PIN of a token from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub pin_file: Option<PathBuf>,
+    /// Take the PIN of a token from the first line of this open descriptor
+    #[arg(long, value_name = "N", conflicts_with = "pin_file")]
+    pub pin_fd: Option<i32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -364,6 +370,20 @@ pub(super) struct AuditVerifyArgs {
 pub(super) enum HsmCommand {
     /// Put the root key under another passphrase, or under one for the first time
     ChangePassphrase(ChangePassphraseArgs),
+    /// Move all keys from the software HSM into a token; can be interrupted and repeated
+    Migrate(MigrateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MigrateArgs {
+    /// The present configuration, with hsm = "soft"
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The new configuration of the same state directory, with hsm = "pkcs11"
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub secret: SecretArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -396,6 +416,7 @@ impl Command {
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
                 "the passphrase was not changed".to_owned()
             }
+            Command::Hsm(HsmCommand::Migrate(_)) => "the keys were not moved".to_owned(),
             Command::Disk(command) => command.undone(),
             Command::Key(command) => command.undone(),
             Command::Agency(command) => match command {
@@ -417,6 +438,7 @@ impl Command {
             Command::Audit(AuditCommand::Show { .. }) => "audit show",
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",
+            Command::Hsm(HsmCommand::Migrate(_)) => "hsm migrate",
             Command::Disk(DiskCommand::Create(_)) => "disk create",
             Command::Disk(DiskCommand::List) => "disk list",
             Command::Disk(DiskCommand::Show { .. }) => "disk show",
@@ -548,6 +570,7 @@ mod tests {
             ("evsfs audit show --follow", "audit show"),
             ("evsfs audit verify -c /f --passphrase-file /p", "audit verify"),
             ("evsfs hsm change-passphrase -c /f", "hsm change-passphrase"),
+            ("evsfs hsm migrate -c /f --to /g --pin-fd 3", "hsm migrate"),
             (
                 "evsfs hsm change-passphrase --passphrase-file /a --new-passphrase-fd 4",
                 "hsm change-passphrase",

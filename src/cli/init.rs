@@ -6,6 +6,7 @@ use super::secret_source::Source;
 use super::session::Session;
 use crate::config::{Config, HsmChoice, RootKeyProtection, locate};
 use crate::daemon;
+use crate::daemon::HsmSecret;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::json;
 use std::io::Write;
@@ -32,7 +33,11 @@ pub(super) fn run(session: &mut Session<'_>, args: &InitArgs) -> Outcome {
     let secret = match daemon::needed_secret(&config) {
         Some(kind) => {
             let source = Source::of(session, &args.secret, kind.name())?;
-            Some(source.take_new(session, kind.name())?)
+            Some(match kind {
+                HsmSecret::Passphrase => source.take_new(session, kind.name())?,
+                // The token has it already.
+                HsmSecret::Pin => source.take(session, "Pin: ")?,
+            })
         }
         None => None,
     };

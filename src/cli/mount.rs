@@ -25,8 +25,9 @@ use std::process::{Command, ExitCode, Stdio};
 const LOG: &str = "daemon.log";
 
 /// What is logged unless `EVSFS_LOG` says otherwise. The protocol library warns of an unmount that
-/// somebody else has made already, which is the ordinary way.
-const LOG_LEVELS: &str = "info,fuser=error";
+/// somebody else has made already, which is the ordinary way; the PKCS#11 one of sessions
+/// that a token closed itself when it was removed.
+const LOG_LEVELS: &str = "info,fuser=error,cryptoki=off";
 
 /// Words of mount(8) that mean nothing here: what they ask for is so already, or is for others.
 const IGNORED_OPTIONS: [&str; 14] = [

@@ -33,7 +33,11 @@ impl Source {
     /// # Errors
     /// `invalid` when nobody can be asked either.
     pub fn of(session: &Session<'_>, args: &SecretArgs, name: &str) -> Result<Source> {
-        match (&args.passphrase_file, args.passphrase_fd) {
+        let (file, descriptor) = match name {
+            "pin" => (&args.pin_file, args.pin_fd),
+            _ => (&args.passphrase_file, args.passphrase_fd),
+        };
+        match (file, descriptor) {
             (Some(file), _) => return Ok(Source::File(file.clone())),
             (None, Some(number)) => return Ok(Source::Descriptor(number)),
             (None, None) => {}

@@ -66,6 +66,17 @@ impl SecretText {
         SecretText::read_line(&mut file, &format!("descriptor {number}"))
     }
 
+    /// Another one with the same content, for who needs it longer.
+    ///
+    /// # Errors
+    /// `quota` when memory cannot be locked.
+    pub fn duplicate(&self) -> Result<Self> {
+        let mut text = SecretText::empty()?;
+        text.content.bytes.copy_from_slice(&self.content.bytes);
+        text.content.len = self.content.len;
+        Ok(text)
+    }
+
     /// Adds a byte at the end.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The offline check of a state directory.
 
 use super::assembly::{open_hsm, open_records};
+use super::migrate::refuse_unfinished_move;
 use super::state_dir;
 use crate::config::Config;
 use crate::crypto::SecretText;
@@ -45,6 +46,7 @@ pub struct Finding {
 pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Result<CheckReport> {
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
+    refuse_unfinished_move(&config.state_dir)?;
     let hsm = open_hsm(config, secret)?;
     let records = open_records(config, &*hsm)?;
     let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());

@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub enum HsmSecret {
     /// The passphrase of the software HSM's root key.
     Passphrase,
+    /// The user PIN of a token.
+    Pin,
 }
 
 impl HsmSecret {
@@ -16,6 +18,7 @@ impl HsmSecret {
     pub const fn name(self) -> &'static str {
         match self {
             HsmSecret::Passphrase => "passphrase",
+            HsmSecret::Pin => "pin",
         }
     }
 }
@@ -26,8 +29,9 @@ pub fn needed_secret(config: &Config) -> Option<HsmSecret> {
         HsmChoice::Soft { protection: RootKeyProtection::Passphrase, .. } => {
             Some(HsmSecret::Passphrase)
         }
+        HsmChoice::Pkcs11 { pin_file: None, .. } => Some(HsmSecret::Pin),
         HsmChoice::Soft { protection: RootKeyProtection::FilePermissions, .. }
-        | HsmChoice::Pkcs11 { .. } => None,
+        | HsmChoice::Pkcs11 { pin_file: Some(_), .. } => None,
     }
 }
 

@@ -1,13 +1,13 @@
 //! Making a state directory and its root key, and changing the passphrase of that.
 
-use super::assembly::not_built_in;
+use super::assembly::token_settings;
 use super::hsm_secret::{HsmSecret, demand};
 use super::state_dir;
 use crate::config::{Config, HsmChoice, RootKeyProtection};
 use crate::crypto::{SecretText, StretchCost};
 use crate::error::{Error, ErrorKind, Result};
-use crate::kms::{RootKeyFile, SoftHsm};
-use std::path::PathBuf;
+use crate::kms::{Pkcs11Hsm, RootKeyFile, SoftHsm};
+use std::path::{Path, PathBuf};
 
 /// What was made.
 #[derive(Debug, Clone)]
@@ -23,25 +23,46 @@ pub struct InitReport {
 /// `exists` when there is a root key already: a second one would make every disk unreadable;
 /// `io`, `no-space`, `denied`.
 pub fn init(config: &Config, secret: Option<&SecretText>) -> Result<InitReport> {
-    let (root_key_file, passphrase) = match &config.kms.hsm {
-        HsmChoice::Soft { root_key_file, protection: RootKeyProtection::FilePermissions } => {
-            (root_key_file, None)
-        }
-        HsmChoice::Soft { root_key_file, protection: RootKeyProtection::Passphrase } => {
-            let passphrase = demand(secret, HsmSecret::Passphrase)?;
-            (root_key_file, Some((passphrase, StretchCost::RECOMMENDED)))
-        }
-        HsmChoice::Pkcs11 { .. } => {
-            return Err(not_built_in("kms.hsm = \"pkcs11\"", "set kms.hsm = \"soft\""));
-        }
-    };
     let is_new = !config.state_dir.exists();
     state_dir::create(&config.state_dir)?;
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
-    SoftHsm::initialise_under(passphrase, root_key_file, &config.state_dir.join("hsm"))?;
-    let created = is_new.then(|| config.state_dir.clone()).into_iter();
-    Ok(InitReport { created: created.chain([root_key_file.clone()]).collect() })
+    let mut created: Vec<PathBuf> = is_new.then(|| config.state_dir.clone()).into_iter().collect();
+    match &config.kms.hsm {
+        HsmChoice::Soft { root_key_file, protection } => {
+            let passphrase = match protection {
+                RootKeyProtection::FilePermissions => None,
+                RootKeyProtection::Passphrase => {
+                    let passphrase = demand(secret, HsmSecret::Passphrase)?;
+                    Some((passphrase, StretchCost::RECOMMENDED))
+                }
+            };
+            SoftHsm::initialise_under(passphrase, root_key_file, &config.state_dir.join("hsm"))?;
+            created.push(root_key_file.clone());
+        }
+        HsmChoice::Pkcs11 { module, token, pin_file } => {
+            token_settings(module, token, pin_file.as_deref(), secret)
+                .and_then(Pkcs11Hsm::initialise)
+                .map_err(|error| with_token_help(error, module, token))?;
+        }
+    }
+    Ok(InitReport { created })
+}
+
+/// A token that is not there may not have been made yet: says how.
+fn with_token_help(error: Error, module: &Path, token: &str) -> Error {
+    if !error.message().contains("shows no token") {
+        return error;
+    }
+    let fix = match module.to_string_lossy().contains("softhsm") {
+        true => format!("softhsm2-util --init-token --free --label {token}"),
+        false => format!(
+            "pkcs11-tool --module {m} --init-token --label {token}, then pkcs11-tool --module {m} \
+             --init-pin --login --login-type so",
+            m = module.display()
+        ),
+    };
+    Error::new(error.kind(), error.message().to_owned()).remedy(fix)
 }
 
 /// The root key of a software HSM that no daemon works with.

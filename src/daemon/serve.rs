@@ -2,6 +2,7 @@
 
 use super::assembly::assemble;
 use super::deadlines::Deadlines;
+use super::migrate::refuse_unfinished_move;
 use super::shutdown;
 use super::state_dir;
 use crate::config::Config;
@@ -41,6 +42,7 @@ pub fn serve(
     prepare_mountpoint(&config.mountpoint)?;
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
+    refuse_unfinished_move(&config.state_dir)?;
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());

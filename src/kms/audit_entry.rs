@@ -109,6 +109,8 @@ pub enum AuditEvent {
     ImportKeyMaterial,
     /// Material from outside is given up, or has expired.
     DeleteImportedKeyMaterial,
+    /// All keys move to another HSM.
+    MigrateHsm,
     /// EVS may use the KMS.
     CreateAgency,
     /// EVS may no longer use the KMS.

@@ -299,7 +299,7 @@ impl Drop for Group<'_> {
 }
 
 impl Draft {
-    fn after(self, newest: &Place) -> AuditEntry {
+    pub fn after(self, newest: &Place) -> AuditEntry {
         let Draft { time, caller, event, key, alias, disk, outcome, of } = self;
         let (seq, prev) = (newest.seq + 1, newest.digest.clone());
         let digest = String::new();

@@ -139,7 +139,12 @@ impl Kms {
     }
 }
 
-fn associated_data(disk: DiskId, key: KeyId, version: u32, sector_size: SectorSize) -> Vec<u8> {
+pub(super) fn associated_data(
+    disk: DiskId,
+    key: KeyId,
+    version: u32,
+    sector_size: SectorSize,
+) -> Vec<u8> {
     EncryptionContext::for_disk(disk, key, version, sector_size).to_associated_data()
 }
 

@@ -79,6 +79,21 @@ impl<'a> RootKeyFile<'a> {
         PrivateFile::make_creation_durable(self.path)
     }
 
+    /// Overwrites and removes the file. One that is not there is no error.
+    ///
+    /// # Errors
+    /// `integrity` when it is a link or not ours; `io`.
+    pub fn erase(self) -> Result<()> {
+        let erasing = |cause| Error::io(format!("erasing {}", self.path.display()), cause);
+        let Some(found) = PrivateFile::open(self.path)? else { return Ok(()) };
+        let len = found.file().metadata().map_err(erasing)?.len().min(4096);
+        let zeros = vec![0; usize::try_from(len).unwrap_or(0)];
+        let mut file = std::fs::OpenOptions::new().write(true).open(self.path).map_err(erasing)?;
+        file.write_all(&zeros).and_then(|()| file.sync_all()).map_err(erasing)?;
+        std::fs::remove_file(self.path).map_err(erasing)?;
+        PrivateFile::make_creation_durable(self.path)
+    }
+
     /// The plain root key.
     ///
     /// # Errors

@@ -103,6 +103,22 @@ impl SoftHsm {
         Ok(module)
     }
 
+    /// Destroys the root key and all material, for good. Can be repeated.
+    ///
+    /// # Errors
+    /// `integrity` when something is there that is not ours; `io`.
+    pub fn erase(root_key_file: &Path, directory: &Path) -> Result<()> {
+        // First, since without it the rest says nothing.
+        RootKeyFile::at(root_key_file).erase()?;
+        let directory = PrivateDir::open(directory)?;
+        for name in directory.names()? {
+            if parse_file_name(&name).is_some() {
+                erase_file(&directory, &name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The opened material of `cmk`.
     fn material(&self, cmk: CmkVersion) -> Result<Arc<WrappingKey>> {
         let mut opened = self.opened.lock();
@@ -115,6 +131,11 @@ impl SoftHsm {
     }
 
     fn load(&self, cmk: CmkVersion) -> Result<WrappingKey> {
+        WrappingKey::from_secret(&self.copy_of(cmk)?)
+    }
+
+    /// Imported material on its way into another module.
+    pub(super) fn copy_of(&self, cmk: CmkVersion) -> Result<Secret<MATERIAL_BYTES>> {
         let name = file_name(cmk);
         let Some(bytes) = self.directory.read(&name, FILE_BYTES)? else {
             return Err(Error::new(
@@ -141,14 +162,13 @@ impl SoftHsm {
             }
         };
         let wrapped = bytes.strip_prefix(MAGIC).ok_or_else(|| refuse(None))?;
-        let secret = Secret::<MATERIAL_BYTES>::fill(|material| {
+        Secret::<MATERIAL_BYTES>::fill(|material| {
             self.wrapping.unwrap_into(&associated_with(cmk), wrapped, material)
         })
         .map_err(|cause| match cause.kind() {
             ErrorKind::WrongContext => refuse(Some(cause)),
             _ => cause,
-        })?;
-        WrappingKey::from_secret(&secret)
+        })
     }
 }
 
@@ -206,6 +226,18 @@ impl Hsm for SoftHsm {
         held.sort();
         Ok(held)
     }
+}
+
+fn erase_file(directory: &PrivateDir, name: &str) -> Result<()> {
+    if let Some(file) = directory.open_file_for_overwriting(name)? {
+        let erased = file.file().metadata().and_then(|status| {
+            let zeros = vec![0; usize::try_from(status.len().min(4096)).unwrap_or(0)];
+            file.file().write_all(&zeros)?;
+            file.file().sync_all()
+        });
+        erased.map_err(|cause| Error::io(format!("overwriting {name}"), cause))?;
+    }
+    directory.remove(name).map(|_| ())
 }
 
 fn file_name(cmk: CmkVersion) -> String {

@@ -1,6 +1,7 @@
 //! All that the control plane can do: the reviewable list.
 
 use crate::config::CacheMode;
+use crate::crypto::Kernel;
 use crate::disk::Access;
 use crate::id::{Alias, Description, Name};
 use crate::kms::{Origin, Upload};
@@ -142,4 +143,6 @@ pub struct Settings {
     pub reattach: bool,
     /// How the kernel caches disk files.
     pub cache: CacheMode,
+    /// How sectors are encrypted.
+    pub kernel: Kernel,
 }

@@ -179,6 +179,7 @@ fn service(
             default_sector_size: SectorSize::S4096,
             reattach: true,
             cache: CacheMode::Writeback,
+            kernel: crate::support::kernel_under_test(),
         },
         authority: Authority::new(Uid::new(rustix::process::geteuid().as_raw()), &[]),
         agency: Agency::load(shared.clone()).unwrap(),
