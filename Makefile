@@ -7,7 +7,7 @@ CARGO ?= cargo
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
-	@echo "make bench      speed of the cipher kernels and of a mount on this machine"
+	@echo "make bench      speed of the cipher kernels, the control plane and a mount on this machine"
 
 demo:
 	@sh examples/quickstart.sh
@@ -28,4 +28,5 @@ test: install-deps
 
 bench: install-deps
 	$(CARGO) bench --quiet --bench sector_kernels
+	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh

@@ -39,8 +39,10 @@ pub(super) fn open_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
 pub(super) fn assemble(config: &Config, kernel: Arc<dyn KernelCache>) -> Result<Service> {
     let hsm = open_hsm(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let kms = Kms::open(open_records(config, &*hsm)?, hsm.clone(), clock.clone())?;
-    let records = Arc::new(open_records(config, &*hsm)?);
+    // Opened once: opening a store looks for leftovers in every directory of it.
+    let records = open_records(config, &*hsm)?;
+    let kms = Kms::open(records.clone(), hsm.clone(), clock.clone())?;
+    let records = Arc::new(records);
     let owner = Uid::new(rustix::process::geteuid().as_raw());
     Ok(Service::new(Parts {
         settings: settings(config),
