@@ -8,7 +8,7 @@
 // A program for people.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
-use evsfs::auth::{Agency, Authority, Caller};
+use evsfs::auth::{Authority, Caller, Project};
 use evsfs::config::CacheMode;
 use evsfs::crypto::WrappedDk;
 use evsfs::disk::Access;
@@ -242,7 +242,7 @@ impl State {
         let records = self.records(&hsm);
         let kms = Kms::open(records.clone(), hsm, Arc::new(SystemClock)).unwrap();
         let records = Arc::new(records);
-        let agency = Agency::load(records.clone()).unwrap();
+        let project = Project::load(records.clone()).unwrap();
         let service = Service::new(Parts {
             settings: Settings {
                 mountpoint: "/mnt".into(),
@@ -257,7 +257,7 @@ impl State {
                 cache: CacheMode::Writeback,
             },
             authority: Authority::new(Uid::ROOT, &[]),
-            agency,
+            project,
             kms: Arc::new(kms),
             records,
             clock: Arc::new(SystemClock),

@@ -35,7 +35,7 @@ pub(super) struct Global {
     /// The mount to talk to [default: $EVSFS_MOUNT, else the only evsfs mount]
     #[arg(long, global = true, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// Do not ask for the object's name before destroying something
+    /// Do not ask before destroying something or making it unreachable
     #[arg(long, global = true)]
     pub yes: bool,
 }
@@ -232,6 +232,11 @@ pub(super) enum KeyCommand {
         /// The key's alias
         alias: String,
     },
+    /// Destroy a key now whose deletion date has passed by a clock that was set forward
+    ConfirmDeletion {
+        /// The key's alias
+        alias: String,
+    },
     /// Give a key another alias
     SetAlias {
         /// The key's alias
@@ -299,6 +304,7 @@ impl Command {
             Command::Key(KeyCommand::Disable { .. }) => "key disable",
             Command::Key(KeyCommand::ScheduleDeletion { .. }) => "key schedule-deletion",
             Command::Key(KeyCommand::CancelDeletion { .. }) => "key cancel-deletion",
+            Command::Key(KeyCommand::ConfirmDeletion { .. }) => "key confirm-deletion",
             Command::Key(KeyCommand::SetAlias { .. }) => "key set-alias",
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
             Command::Agency(AgencyCommand::Create) => "agency create",
@@ -333,6 +339,7 @@ impl KeyCommand {
             KeyCommand::Disable { alias } => (alias, "was not disabled"),
             KeyCommand::ScheduleDeletion { alias, .. } => (alias, "was not scheduled for deletion"),
             KeyCommand::CancelDeletion { alias } => (alias, "is not saved from deletion"),
+            KeyCommand::ConfirmDeletion { alias } => (alias, "was not destroyed"),
             KeyCommand::SetAlias { alias, .. } => (alias, "was not renamed"),
             KeyCommand::Describe { alias, .. } => (alias, "was not described"),
         };
@@ -381,6 +388,7 @@ mod tests {
             ("evsfs key disable finance", "key disable"),
             ("evsfs key schedule-deletion finance --days 7", "key schedule-deletion"),
             ("evsfs key cancel-deletion finance", "key cancel-deletion"),
+            ("evsfs key confirm-deletion finance --yes", "key confirm-deletion"),
             ("evsfs key set-alias finance money", "key set-alias"),
             ("evsfs key describe finance text", "key describe"),
             ("evsfs agency create", "agency create"),

@@ -11,6 +11,7 @@
 
 mod agency;
 mod args;
+mod blast_radius;
 mod check;
 mod client;
 mod disk;

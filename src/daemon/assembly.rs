@@ -1,6 +1,6 @@
 //! From a configuration to a service.
 
-use crate::auth::{Agency, Authority};
+use crate::auth::{Authority, Project};
 use crate::config::{Config, HsmChoice, RootKeyProtection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Uid;
@@ -47,7 +47,7 @@ pub(super) fn assemble(config: &Config, kernel: Arc<dyn KernelCache>) -> Result<
     Ok(Service::new(Parts {
         settings: settings(config),
         authority: Authority::new(owner, &config.users),
-        agency: Agency::load(records.clone())?,
+        project: Project::load(records.clone())?,
         kms: Arc::new(kms),
         records,
         clock,

@@ -104,6 +104,7 @@ control_files! {
         Request = "control" Both,
         Error = "error" Value,
         Agency = "agency" Both,
+        DefaultEncryption = "default-encryption" Both,
     }
 }
 
@@ -143,11 +144,15 @@ control_files! {
         Version = "version" Value,
         Rotation = "rotation" Value,
         Description = "description" Value,
+        DeletionWaitsUntil = "deletion-waits-until" Value,
         Disks = "disks" Value,
+        AttachedDisks = "attached-disks" Value,
+        ForeignDisks = "foreign-disks" Value,
         Enable = "enable" Verb,
         Disable = "disable" Verb,
         ScheduleDeletion = "schedule-deletion" Verb,
         CancelDeletion = "cancel-deletion" Verb,
+        ConfirmDeletion = "confirm-deletion" Verb,
     }
 }
 

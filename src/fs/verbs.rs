@@ -7,7 +7,7 @@ use super::values::gone;
 use crate::auth::Caller;
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::id::{DiskId, KeyId};
+use crate::id::{Alias, DiskId, KeyId};
 use crate::service::{Command, DetachMode, Fields};
 use crate::units::ByteLen;
 
@@ -26,6 +26,7 @@ impl Namespace {
                 "delete" => Ok(Command::AgencyDelete),
                 _ => Err(wants("agency", "create or delete")),
             },
+            Node::ControlFile(ControlFile::DefaultEncryption) => default_encryption(line.trim()),
             Node::DiskFile(id, file) => self.disk_command(caller, id, file, line.trim()),
             Node::KeyFile(id, file) => self.key_command(caller, id, file, line.trim()),
             _ => Err(Error::new(ErrorKind::Denied, "this file is not to be written")),
@@ -70,6 +71,13 @@ impl Namespace {
             words.insert_text("days", text)?;
             return Command::from_request("key.schedule-deletion", words);
         }
+        if file == KeyFile::ConfirmDeletion {
+            // It cannot be undone, so it takes the name, as deleting a disk does.
+            return match text == alias.as_str() {
+                true => Ok(Command::KeyConfirmDeletion(alias)),
+                false => Err(wants("confirm-deletion", "the key's own alias")),
+            };
+        }
         if !text.is_empty() {
             return Err(wants(file.name(), "a newline"));
         }
@@ -79,6 +87,14 @@ impl Namespace {
             KeyFile::CancelDeletion => Ok(Command::KeyCancelDeletion(alias)),
             _ => Err(Error::new(ErrorKind::Denied, "this file is not to be written")),
         }
+    }
+}
+
+fn default_encryption(text: &str) -> Result<Command> {
+    match text.strip_prefix("on ") {
+        Some(alias) => Ok(Command::DefaultEncryptionSet(Some(Alias::parse(alias.trim())?))),
+        None if text == "off" => Ok(Command::DefaultEncryptionSet(None)),
+        None => Err(wants("default-encryption", "off, or on and the alias of a key")),
     }
 }
 
