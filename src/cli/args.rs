@@ -35,7 +35,7 @@ pub(super) struct Global {
     /// The mount to talk to [default: $EVSFS_MOUNT, else the only evsfs mount]
     #[arg(long, global = true, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// Do not ask for the object's name before destroying something
+    /// Do not ask before destroying something or making it unreachable
     #[arg(long, global = true)]
     pub yes: bool,
 }
@@ -309,6 +309,11 @@ pub(super) enum KeyCommand {
         /// The key's alias
         alias: String,
     },
+    /// Destroy a key now whose deletion date has passed by a clock that was set forward
+    ConfirmDeletion {
+        /// The key's alias
+        alias: String,
+    },
     /// Give a key another alias
     SetAlias {
         /// The key's alias
@@ -431,6 +436,7 @@ impl Command {
             Command::Key(KeyCommand::ImportParameters { .. }) => "key import-parameters",
             Command::Key(KeyCommand::Import { .. }) => "key import",
             Command::Key(KeyCommand::DeleteMaterial { .. }) => "key delete-material",
+            Command::Key(KeyCommand::ConfirmDeletion { .. }) => "key confirm-deletion",
             Command::Key(KeyCommand::SetAlias { .. }) => "key set-alias",
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
             Command::Agency(AgencyCommand::Create) => "agency create",
@@ -474,6 +480,7 @@ impl KeyCommand {
             KeyCommand::ImportParameters { alias } => (alias, "has no import key"),
             KeyCommand::Import { alias, .. } => (alias, "was not given this material"),
             KeyCommand::DeleteMaterial { alias } => (alias, "keeps its material"),
+            KeyCommand::ConfirmDeletion { alias } => (alias, "was not destroyed"),
             KeyCommand::SetAlias { alias, .. } => (alias, "was not renamed"),
             KeyCommand::Describe { alias, .. } => (alias, "was not described"),
         };
@@ -531,6 +538,7 @@ mod tests {
             ("evsfs key import finance --file /f --expires 2027-12-31", "key import"),
             ("evsfs key import finance --file /f --wrapped --token t", "key import"),
             ("evsfs key delete-material finance", "key delete-material"),
+            ("evsfs key confirm-deletion finance --yes", "key confirm-deletion"),
             ("evsfs key set-alias finance money", "key set-alias"),
             ("evsfs key describe finance text", "key describe"),
             ("evsfs agency create", "agency create"),

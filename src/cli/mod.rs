@@ -13,6 +13,7 @@
 
 mod agency;
 mod args;
+mod blast_radius;
 mod check;
 mod client;
 mod disk;
