@@ -16,6 +16,8 @@ pub enum Action {
     ManageAgency,
     /// Read what the KMS was asked for.
     ReadAudit,
+    /// Choose what becomes of disks whose creator does not say whether to encrypt them.
+    ChooseDefaultEncryption,
     /// Create a disk of one's own.
     CreateObject,
     /// See or use a disk that belongs to `owner`.

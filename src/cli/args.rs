@@ -1,5 +1,7 @@
 //! The tree of commands and their arguments (INTERFACE section 4).
 
+use super::audit_args::AuditCommand;
+use super::hsm_args::HsmCommand;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -35,7 +37,7 @@ pub(super) struct Global {
     /// The mount to talk to [default: $EVSFS_MOUNT, else the only evsfs mount]
     #[arg(long, global = true, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// Do not ask for the object's name before destroying something
+    /// Do not ask before destroying something or making it unreachable
     #[arg(long, global = true)]
     pub yes: bool,
 }
@@ -312,6 +314,11 @@ pub(super) enum KeyCommand {
         /// The key's alias
         alias: String,
     },
+    /// Destroy a key now whose deletion date has passed by a clock that was set forward
+    ConfirmDeletion {
+        /// The key's alias
+        alias: String,
+    },
     /// Give a key another alias
     SetAlias {
         /// The key's alias
@@ -343,63 +350,6 @@ pub(super) enum AgencyCommand {
     Show,
     /// Delete the agency: new encryption and attaching of encrypted disks stop
     Delete,
-}
-
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum AuditCommand {
-    /// Show the audit log
-    Show {
-        /// Go on showing entries as they come; with --json one object a line
-        #[arg(short, long)]
-        follow: bool,
-    },
-    /// Find out whether the audit log is whole; ends with exit code 7 if it is not
-    Verify(AuditVerifyArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct AuditVerifyArgs {
-    /// Verify the log of this configuration's state directory, which is not mounted
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    #[command(flatten)]
-    pub secret: SecretArgs,
-}
-
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum HsmCommand {
-    /// Put the root key under another passphrase, or under one for the first time
-    ChangePassphrase(ChangePassphraseArgs),
-    /// Move all keys from the software HSM into a token; can be interrupted and repeated
-    Migrate(MigrateArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct MigrateArgs {
-    /// The present configuration, with hsm = "soft"
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The new configuration of the same state directory, with hsm = "pkcs11"
-    #[arg(long, value_name = "FILE")]
-    pub to: PathBuf,
-    #[command(flatten)]
-    pub secret: SecretArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ChangePassphraseArgs {
-    /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The present passphrase
-    #[command(flatten)]
-    pub secret: SecretArgs,
-    /// Take the new passphrase from the first line of this file
-    #[arg(long, value_name = "FILE")]
-    pub new_passphrase_file: Option<PathBuf>,
-    /// Take the new passphrase from the first line of this open descriptor
-    #[arg(long, value_name = "N", conflicts_with = "new_passphrase_file")]
-    pub new_passphrase_fd: Option<i32>,
 }
 
 impl Command {
@@ -459,6 +409,7 @@ impl Command {
             Command::Key(KeyCommand::ImportParameters { .. }) => "key import-parameters",
             Command::Key(KeyCommand::Import { .. }) => "key import",
             Command::Key(KeyCommand::DeleteMaterial { .. }) => "key delete-material",
+            Command::Key(KeyCommand::ConfirmDeletion { .. }) => "key confirm-deletion",
             Command::Key(KeyCommand::SetAlias { .. }) => "key set-alias",
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
             Command::Agency(AgencyCommand::Create) => "agency create",
@@ -502,6 +453,7 @@ impl KeyCommand {
             KeyCommand::ImportParameters { alias } => (alias, "has no import key"),
             KeyCommand::Import { alias, .. } => (alias, "was not given this material"),
             KeyCommand::DeleteMaterial { alias } => (alias, "keeps its material"),
+            KeyCommand::ConfirmDeletion { alias } => (alias, "was not destroyed"),
             KeyCommand::SetAlias { alias, .. } => (alias, "was not renamed"),
             KeyCommand::Describe { alias, .. } => (alias, "was not described"),
         };
@@ -559,6 +511,7 @@ mod tests {
             ("evsfs key import finance --file /f --expires 2027-12-31", "key import"),
             ("evsfs key import finance --file /f --wrapped --token t", "key import"),
             ("evsfs key delete-material finance", "key delete-material"),
+            ("evsfs key confirm-deletion finance --yes", "key confirm-deletion"),
             ("evsfs key set-alias finance money", "key set-alias"),
             ("evsfs key describe finance text", "key describe"),
             ("evsfs agency create", "agency create"),

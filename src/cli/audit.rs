@@ -1,6 +1,6 @@
 //! `evsfs audit`: what the KMS was asked for, and whether that record is whole.
 
-use super::args::{AuditCommand, AuditVerifyArgs};
+use super::audit_args::{AuditCommand, AuditVerifyArgs};
 use super::failure::{Failure, Outcome};
 use super::object::Object;
 use super::refusal::one_line;

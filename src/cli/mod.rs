@@ -14,12 +14,15 @@
 mod agency;
 mod args;
 mod audit;
+mod audit_args;
+mod blast_radius;
 mod check;
 mod client;
 mod disk;
 mod failure;
 mod hidden_line;
 mod hsm;
+mod hsm_args;
 mod init;
 mod key;
 mod material;

@@ -1,7 +1,7 @@
 //! From a configuration to a service.
 
 use super::hsm_secret::{HsmSecret, demand};
-use crate::auth::{Agency, Authority};
+use crate::auth::{Authority, Project};
 use crate::config::{Config, HsmChoice, KernelChoice, RootKeyProtection};
 use crate::crypto::{Kernel, SecretText};
 use crate::error::{Error, ErrorKind, Result};
@@ -58,13 +58,15 @@ pub(super) fn assemble(
 ) -> Result<Service> {
     let hsm = open_hsm(config, secret)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let kms = Kms::open(open_records(config, &*hsm)?, hsm.clone(), clock.clone())?;
-    let records = Arc::new(open_records(config, &*hsm)?);
+    // Opened once: opening a store looks for leftovers in every directory of it.
+    let records = open_records(config, &*hsm)?;
+    let kms = Kms::open(records.clone(), hsm.clone(), clock.clone())?;
+    let records = Arc::new(records);
     let owner = Uid::new(rustix::process::geteuid().as_raw());
     Ok(Service::new(Parts {
         settings: settings(config)?,
         authority: Authority::new(owner, &config.users),
-        agency: Agency::load(records.clone())?,
+        project: Project::load(records.clone())?,
         kms: Arc::new(kms),
         records,
         clock,

@@ -52,7 +52,7 @@ pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Resu
     let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
     let mut report = CheckReport { checked: 0, findings: Vec::new() };
 
-    let kms = match Kms::open(open_records(config, &*hsm)?, hsm.clone(), Arc::new(SystemClock)) {
+    let kms = match Kms::open(records.clone(), hsm.clone(), Arc::new(SystemClock)) {
         Ok(kms) => {
             report.checked += kms.list().len() as u64;
             Some(kms)

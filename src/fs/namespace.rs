@@ -269,7 +269,7 @@ impl Namespace {
     }
 
     pub(super) fn key_with_id(&self, caller: Caller, id: KeyId) -> Option<KeyView> {
-        self.service.visible_keys(caller).into_iter().find(|view| view.id == id)
+        self.service.visible_key_with_id(caller, id)
     }
 
     fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {

@@ -105,6 +105,7 @@ control_files! {
         Error = "error" Value,
         Agency = "agency" Both,
         Audit = "audit" Value,
+        DefaultEncryption = "default-encryption" Both,
     }
 }
 
@@ -149,7 +150,10 @@ control_files! {
         RotationDate = "rotation-date" Value,
         ExpiryDate = "expiry-date" Value,
         Description = "description" Value,
+        DeletionWaitsUntil = "deletion-waits-until" Value,
         Disks = "disks" Value,
+        AttachedDisks = "attached-disks" Value,
+        ForeignDisks = "foreign-disks" Value,
         Enable = "enable" Verb,
         Disable = "disable" Verb,
         ScheduleDeletion = "schedule-deletion" Verb,
@@ -158,6 +162,7 @@ control_files! {
         ImportParameters = "import-parameters" Both,
         Import = "import" Verb,
         DeleteMaterial = "delete-material" Verb,
+        ConfirmDeletion = "confirm-deletion" Verb,
     }
 }
 

@@ -126,6 +126,15 @@ impl Kms {
         })
     }
 
+    /// Refuses a key under which no data key could be made or opened at this moment.
+    ///
+    /// # Errors
+    /// `key-unusable` as for [`Kms::generate_dk`].
+    pub fn require_usable(&self, key: KeyId) -> Result<()> {
+        self.deadlines.observe();
+        self.usable(key).map(drop)
+    }
+
     /// The key, if data keys may be made and opened under it at this moment.
     fn usable(&self, id: KeyId) -> Result<Key> {
         let mut key = self.ring.get(id).ok_or_else(|| Key::gone(format!("key {id}")))?;

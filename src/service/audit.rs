@@ -46,6 +46,7 @@ fn recorded_as(command: &Command) -> Option<(AuditEvent, Option<&Alias>)> {
         Command::KeyCancelDeletion(alias) => of(AuditEvent::CancelKeyDeletion, alias),
         Command::KeySetAlias(alias, _) => of(AuditEvent::UpdateKeyAlias, alias),
         Command::KeyDescribe(alias, _) => of(AuditEvent::UpdateKeyDescription, alias),
+        Command::KeyConfirmDeletion(alias) => of(AuditEvent::DeleteKey, alias),
         Command::KeyRotate(alias) => of(AuditEvent::RotateKey, alias),
         Command::KeySetRotation(alias, Some(_)) => of(AuditEvent::EnableKeyRotation, alias),
         Command::KeySetRotation(alias, None) => of(AuditEvent::DisableKeyRotation, alias),
@@ -67,6 +68,8 @@ fn recorded_as(command: &Command) -> Option<(AuditEvent, Option<&Alias>)> {
         | Command::AgencyShow
         | Command::AuditShow(_)
         | Command::AuditVerify
+        | Command::DefaultEncryptionShow
+        | Command::DefaultEncryptionSet(_)
         | Command::MountStatus
         | Command::MountStop(_) => None,
     }

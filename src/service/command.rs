@@ -52,6 +52,8 @@ pub enum Command {
     KeyImport(Alias, Upload, Option<jiff::Timestamp>),
     /// Give imported material up.
     KeyDeleteMaterial(Alias),
+    /// Do not wait for a clock in doubt: the deadline has passed (RULES K10).
+    KeyConfirmDeletion(Alias),
     /// Rename.
     KeySetAlias(Alias, Alias),
     /// Set the description.
@@ -66,6 +68,10 @@ pub enum Command {
     AuditShow(u64),
     /// Is the audit log whole?
     AuditVerify,
+    /// What becomes of disks whose creator does not say whether to encrypt them.
+    DefaultEncryptionShow,
+    /// Choose it: `None` is off, else the key.
+    DefaultEncryptionSet(Option<Alias>),
     /// The whole mount at a glance.
     MountStatus,
     /// End the daemon.
@@ -133,9 +139,9 @@ pub struct Settings {
     pub region: String,
     /// Names shown in `status`.
     pub project: String,
-    /// Encrypt when the request does not say.
+    /// Encrypt when the request does not say, unless the project has chosen otherwise.
     pub encrypt_by_default: bool,
-    /// The key when the request does not say.
+    /// The key when the request does not say, unless the project has chosen another.
     pub default_key: Alias,
     /// The sector size when the request does not say.
     pub default_sector_size: SectorSize,

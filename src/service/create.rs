@@ -8,7 +8,7 @@ use super::reply::DiskInfo;
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::kms::{KeyView, Kms};
+use crate::kms::Kms;
 use crate::units::{ByteLen, SectorSize};
 
 /// The smallest disk (RULES D11).
@@ -21,7 +21,7 @@ impl Service {
         let caller = permit.caller();
         let sector_size = request.sector_size.unwrap_or(self.settings.default_sector_size);
         check_size(request.size, sector_size)?;
-        let encrypted = request.encrypted.unwrap_or(self.settings.encrypt_by_default);
+        let encrypted = request.encrypted.unwrap_or_else(|| self.encrypts_by_default());
         if !encrypted && let Some(key) = &request.key {
             let message =
                 format!("key {:?} was named for a disk that is not encrypted", key.as_str());
@@ -54,17 +54,15 @@ impl Service {
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).
     fn new_data_key(&self, kms: &Kms, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
-        let key = self.choose_key(kms, request)?;
-        kms.generate_dk(key.id, record.id, record.sector_size()).map_err(|cause| {
+        // The named key, else the project's default, else `evs/default` (RULES D4).
+        let key = match &request.key {
+            Some(alias) => Service::key_named(kms, alias)?,
+            None => self.default_key(kms)?,
+        };
+        kms.generate_dk(key, record.id, record.sector_size()).map_err(|cause| {
             let message = format!("disk {:?} cannot be encrypted", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })
-    }
-
-    /// The named key, else the project's default, else `evs/default`, made now (RULES D4).
-    fn choose_key(&self, kms: &Kms, request: &NewDisk) -> Result<KeyView> {
-        let alias = request.key.as_ref().unwrap_or(&self.settings.default_key);
-        if alias.is_default() { kms.ensure_default() } else { kms.show(alias) }
     }
 
     fn make_payload(&self, record: &mut DiskRecord, overwrite: bool) -> Result<()> {

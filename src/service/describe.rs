@@ -1,12 +1,13 @@
 //! Replies about what there is.
 
 use super::catalogue::DiskEntry;
+use super::dependants::Dependants;
 use super::execute::Service;
 use super::reply::{DiskInfo, KeyInfo, StatusInfo, VersionInfo, shown_time};
 use crate::auth::{AGENCY_NAME, Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::Result;
-use crate::id::{KeyId, Name};
+use crate::id::KeyId;
 use crate::kms::{KeyView, Origin};
 use std::collections::HashMap;
 
@@ -55,16 +56,20 @@ impl Service {
 
     /// All keys as replies show them, the default key first.
     pub(super) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
-        let (mut disks, held) = (self.disks_by_key(caller), self.held_by_version(caller));
-        let describe =
-            |view: &KeyView| key_info(view, disks.remove(&view.id).unwrap_or_default(), &held);
-        self.kms.list().iter().map(describe).collect()
+        let (mut all, held) = (self.dependants_by_key(caller), self.held_by_version(caller));
+        self.kms
+            .list()
+            .iter()
+            .map(|view| {
+                self.key_info(caller, view, all.remove(&view.id).unwrap_or_default(), &held)
+            })
+            .collect()
     }
 
     /// A key as replies and control files show it.
     pub fn describe_key(&self, caller: Caller, view: &KeyView) -> KeyInfo {
-        let disks = self.disks_by_key(caller).remove(&view.id).unwrap_or_default();
-        key_info(view, disks, &self.held_by_version(caller))
+        let dependants = self.dependants_of(caller, view.id);
+        self.key_info(caller, view, dependants, &self.held_by_version(caller))
     }
 
     pub(super) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
@@ -75,7 +80,7 @@ impl Service {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             started: shown_time(self.started),
-            agency: self.agency.is_present().then_some(AGENCY_NAME),
+            agency: self.project.has_agency().then_some(AGENCY_NAME),
             region: self.settings.region.clone(),
             project: self.settings.project.clone(),
             disks: self.list_disks(caller)?,
@@ -100,40 +105,41 @@ impl Service {
         held
     }
 
-    fn disks_by_key(&self, caller: Caller) -> HashMap<KeyId, Vec<Name>> {
-        let mut names: HashMap<KeyId, Vec<Name>> = HashMap::new();
-        for entry in self.visible_disks(caller) {
-            let key = entry.state().record.dk.as_ref().map(|dk| dk.key);
-            if let Some(key) = key {
-                names.entry(key).or_default().push(entry.name().clone());
-            }
+    fn key_info(
+        &self,
+        caller: Caller,
+        view: &KeyView,
+        dependants: Dependants,
+        held: &Held,
+    ) -> KeyInfo {
+        let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
+            version,
+            created: shown_time(*created),
+            disks: held.get(&(view.id, version)).copied().unwrap_or(0),
+        });
+        KeyInfo {
+            id: view.id,
+            alias: view.alias.clone(),
+            state: view.state.name(),
+            origin: match view.origin {
+                Origin::Kms => "kms",
+                Origin::External => "external",
+            },
+            created: shown_time(view.created),
+            deletion_date: view.deletion_date.map(shown_time),
+            version: view.version,
+            rotation: view.rotation_days.map_or("off".to_owned(), |days| days.to_string()),
+            rotation_date: view.rotation_date.map(shown_time),
+            expiry_date: view.expiry_date.map(shown_time),
+            versions: versions.collect(),
+            description: view.description.to_string(),
+            deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
+            disks: dependants.disks,
+            attached_disks: dependants.attached,
+            foreign_disks: self
+                .authority
+                .allows(caller, Action::ManageKeys)
+                .then_some(dependants.foreign),
         }
-        names
-    }
-}
-
-fn key_info(view: &KeyView, disks: Vec<Name>, held: &Held) -> KeyInfo {
-    let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
-        version,
-        created: shown_time(*created),
-        disks: held.get(&(view.id, version)).copied().unwrap_or(0),
-    });
-    KeyInfo {
-        id: view.id,
-        alias: view.alias.clone(),
-        state: view.state.name(),
-        origin: match view.origin {
-            Origin::Kms => "kms",
-            Origin::External => "external",
-        },
-        created: shown_time(view.created),
-        deletion_date: view.deletion_date.map(shown_time),
-        version: view.version,
-        rotation: view.rotation_days.map_or("off".to_owned(), |days| days.to_string()),
-        rotation_date: view.rotation_date.map(shown_time),
-        expiry_date: view.expiry_date.map(shown_time),
-        versions: versions.collect(),
-        description: view.description.to_string(),
-        disks,
     }
 }

@@ -9,7 +9,7 @@ use super::payload::Payloads;
 use super::record::DiskRecord;
 use super::reply::{AgencyInfo, Reply};
 use super::stop::StopSwitch;
-use crate::auth::{AGENCY_NAME, Action, Agency, Authority, Caller, Permit};
+use crate::auth::{AGENCY_NAME, Action, Authority, Caller, Permit, Project};
 use crate::config::{CacheMode, Role};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{DiskId, Name};
@@ -27,8 +27,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Who may do what.
     pub authority: Authority,
-    /// The permission of EVS to use the KMS.
-    pub agency: Agency,
+    /// The agency and the default encryption.
+    pub project: Project,
     /// The door to keys.
     pub kms: Arc<Kms>,
     /// The authenticated documents.
@@ -43,7 +43,7 @@ pub struct Parts {
 pub struct Service {
     pub(super) settings: Settings,
     pub(super) authority: Authority,
-    pub(super) agency: Agency,
+    pub(super) project: Project,
     pub(super) kms: Arc<Kms>,
     pub(super) records: Arc<Records>,
     pub(super) clock: Arc<dyn Clock>,
@@ -58,12 +58,12 @@ pub struct Service {
 impl Service {
     /// A service without disks; [`Service::load`] reads them.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, authority, agency, kms, records, clock, kernel } = parts;
+        let Parts { settings, authority, project, kms, records, clock, kernel } = parts;
         let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone());
         Service {
             settings,
             authority,
-            agency,
+            project,
             kms,
             records,
             started: clock.now(),
@@ -120,9 +120,9 @@ impl Service {
                 let permit = self.permit(caller, Action::ManageAgency);
                 let permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
                 self.kms_for(caller).recorded(AuditEvent::CreateAgency, |recording| {
-                    let change = self.agency.create(permit)?;
+                    let decision = self.project.create_agency(permit)?;
                     recording.allow()?;
-                    change.carry_out()
+                    decision.carry_out()
                 })?;
                 log::info!("agency=created uid={}", caller.uid());
                 Ok(Reply::Agency(self.describe_agency()))
@@ -131,9 +131,9 @@ impl Service {
                 let permit = self.permit(caller, Action::ManageAgency);
                 let permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
                 self.kms_for(caller).recorded(AuditEvent::DeleteAgency, |recording| {
-                    let change = self.agency.delete(permit)?;
+                    let decision = self.project.delete_agency(permit)?;
                     recording.allow()?;
-                    change.carry_out()
+                    decision.carry_out()
                 })?;
                 log::info!("agency=deleted uid={}", caller.uid());
                 Ok(Reply::Agency(self.describe_agency()))
@@ -149,6 +149,15 @@ impl Service {
             Command::AuditVerify => {
                 let _permit = self.permit(caller, Action::ReadAudit)?;
                 Ok(Reply::AuditReport(self.kms.verify_audit()?))
+            }
+            Command::DefaultEncryptionShow => {
+                let _permit = self.permit(caller, Action::SeeKeys)?;
+                Ok(Reply::DefaultEncryption(self.describe_default_encryption()))
+            }
+            Command::DefaultEncryptionSet(wish) => {
+                let permit = self.permit(caller, Action::ChooseDefaultEncryption)?;
+                self.set_default_encryption(permit, wish)?;
+                Ok(Reply::DefaultEncryption(self.describe_default_encryption()))
             }
             Command::MountStatus => {
                 let permit = self.permit(caller, Action::EnterControl)?;
@@ -234,7 +243,7 @@ impl Service {
 
     /// Demands the agency before the KMS is asked for something to do with disks (RULES A2, A4).
     pub(super) fn require_agency(&self, caller: Caller) -> Result<()> {
-        self.agency.require(self.authority.has_role(caller, Role::KmsAdministrator))
+        self.project.require_agency(self.authority.has_role(caller, Role::KmsAdministrator))
     }
 
     pub(super) fn save(&self, record: &DiskRecord) -> Result<()> {
@@ -285,7 +294,7 @@ impl Service {
     }
 
     fn describe_agency(&self) -> AgencyInfo {
-        let present = self.agency.is_present();
+        let present = self.project.has_agency();
         AgencyInfo { name: present.then_some(AGENCY_NAME), present }
     }
 }

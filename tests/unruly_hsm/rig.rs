@@ -1,6 +1,6 @@
 //! A mount put together from the library, over a software HSM that can be told to misbehave.
 
-use evsfs::auth::{Agency, Authority};
+use evsfs::auth::{Authority, Project};
 use evsfs::config::CacheMode;
 use evsfs::crypto::{Dk, RecordKey, Secret};
 use evsfs::error::{Error, ErrorKind, Result};
@@ -182,7 +182,7 @@ fn service(
             kernel: crate::support::kernel_under_test(),
         },
         authority: Authority::new(Uid::new(rustix::process::geteuid().as_raw()), &[]),
-        agency: Agency::load(shared.clone()).unwrap(),
+        project: Project::load(shared.clone()).unwrap(),
         kms: Arc::new(kms),
         records: shared,
         clock,

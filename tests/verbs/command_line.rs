@@ -155,7 +155,8 @@ fn json_of_keys() {
     let expected = json!({
         "id": created["id"], "alias": "finance", "state": "enabled", "origin": "kms",
         "created": created["created"], "deletion_date": null, "version": 1, "rotation": "off",
-        "description": "money", "disks": [],
+        "description": "money", "deletion_waits_until": null, "disks": [], "attached_disks": [],
+        "foreign_disks": 0,
     });
     assert_eq!(created, expected);
     is_rfc_3339(&created["created"]);

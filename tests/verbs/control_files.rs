@@ -37,7 +37,7 @@ const DISK_VALUES: [&str; 15] = [
     "io",
 ];
 const DISK_VERBS: [&str; 4] = ["attach", "detach", "extend", "delete"];
-const KEY_VALUES: [&str; 9] = [
+const KEY_VALUES: [&str; 12] = [
     "id",
     "state",
     "origin",
@@ -46,9 +46,13 @@ const KEY_VALUES: [&str; 9] = [
     "version",
     "rotation",
     "description",
+    "deletion-waits-until",
     "disks",
+    "attached-disks",
+    "foreign-disks",
 ];
-const KEY_VERBS: [&str; 4] = ["enable", "disable", "schedule-deletion", "cancel-deletion"];
+const KEY_VERBS: [&str; 5] =
+    ["enable", "disable", "schedule-deletion", "cancel-deletion", "confirm-deletion"];
 
 /// "found by name, not listed in MOUNT".
 fn found_and_not_listed() {
@@ -61,7 +65,9 @@ fn found_and_not_listed() {
         assert_eq!(meta.permissions().mode() & 0o222, 0, "{directory}");
     }
     let names = names_in(&mount.control(""));
-    for name in ["agency", "control", "disks", "error", "help", "keys", "version"] {
+    for name in
+        ["agency", "control", "default-encryption", "disks", "error", "help", "keys", "version"]
+    {
         assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");
     }
     // A tool that walks the mount meets disks only.
@@ -90,7 +96,7 @@ fn every_control_file_has_its_mode() {
     for file in ["help", "version", "error"] {
         is(file, 0o400);
     }
-    for file in ["control", "agency"] {
+    for file in ["control", "agency", "default-encryption"] {
         is(file, 0o600);
     }
     for file in ["disks/create", "keys/create"] {
