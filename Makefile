@@ -2,12 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-slow bench install-deps
+.PHONY: help demo test test-kernels test-slow bench install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
-	@echo "make bench      speed of the cipher kernels and of a mount on this machine"
+	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
+	@echo "make bench      speed of the cipher kernels, the control plane and a mount on this machine"
 
 demo:
 	@sh examples/quickstart.sh
@@ -26,6 +27,16 @@ test: install-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --quiet
 
+# The compiler decides what goes over the stack, so that is looked at in optimised code.
+test-kernels: install-deps
+	$(CARGO) test --release --quiet --lib crypto::
+	@for kernel in $$($(CARGO) bench --quiet --profile dev --bench sector_kernels -- --list); do \
+	    echo "kernel: $$kernel"; \
+	    EVSFS_TEST_KERNEL=$$kernel $(CARGO) test --quiet --no-fail-fast --test disk_model \
+	        --test disk_life --test semantics --test unruly_hsm --test known_answers || exit 1; \
+	done
+
 bench: install-deps
 	$(CARGO) bench --quiet --bench sector_kernels
+	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh

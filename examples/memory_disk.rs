@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 fn main() -> Result<()> {
     // A data key goes into a cipher and never comes out: from here on only sectors do.
-    let cipher = SectorCipher::xts_aes_256(Dk::generate()?, SectorSize::S4096, Kernel::Batched)?;
+    let cipher = SectorCipher::xts_aes_256(Dk::generate()?, SectorSize::S4096, Kernel::best())?;
 
     // The payload is a sparse mebibyte. The second handle is for looking at what lies at rest.
     let payload = Arc::new(MemoryBacking::new(ByteLen::MIB));

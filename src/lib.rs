@@ -18,7 +18,7 @@
 //! | [`records`] | small authenticated documents, replaced atomically | error id sync sys crypto |
 //! | [`backing`] | where payloads lie: file, block device, memory, faulty, crashing | error units sync sys |
 //! | [`kms`] | the only door to keys: states, versions, the HSM | error units id sync sys crypto records |
-//! | [`auth`] | callers, roles, the agency, permits | error id sync config records |
+//! | [`auth`] | callers, roles, permits, the agency and the default encryption | error id sync config records |
 //! | [`disk`] | an open disk: bytes in, sealed sectors out | error units id sync sys crypto backing |
 //! | [`service`] | commands, the catalogue, the life of a disk | all above |
 //! | [`fs`] | names, inodes, handles, the control directory | error units id sync auth disk service |

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use evsfs::config::{CacheMode, Config, HsmChoice, Role, RootKeyProtection};
+use evsfs::config::{CacheMode, Config, HsmChoice, KernelChoice, Role, RootKeyProtection};
 use evsfs::error::ErrorKind;
 use evsfs::units::SectorSize;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,7 @@ fn the_smallest_file_means_the_documented_defaults() {
     assert!(config.backing_dirs.is_empty() && config.users.is_empty());
     assert!(!config.mount.allow_other && config.mount.reattach);
     assert_eq!((config.mount.threads, config.mount.cache), (0, CacheMode::Writeback));
+    assert_eq!(config.mount.kernel, KernelChoice::Auto);
     assert_eq!(config.mount.shutdown_grace, Duration::from_secs(30));
     assert_eq!(
         config.kms.hsm,
@@ -86,7 +87,7 @@ fn a_pkcs11_token_is_kept_as_it_is_named() {
         HsmChoice::Pkcs11 {
             module: PathBuf::from("/m.so"),
             token: "t".to_owned(),
-            pin_file: PathBuf::from("/p"),
+            pin_file: Some(PathBuf::from("/p")),
         }
     );
 }
@@ -233,6 +234,7 @@ fn a_bad_duration_is_refused() {
 fn a_word_that_is_none_of_those_allowed_is_refused() {
     refused(with("[mount]\ncache = \"writebak\"\n"), "mount.cache", "did you mean \"writeback\"?");
     refused(with("[mount]\ncache = \"x\"\n"), "mount.cache", "use \"writeback\" or \"none\"");
+    refused(with("[mount]\nkernel = \"vaes521\"\n"), "mount.kernel", "did you mean \"vaes512\"?");
     refused(with("[defaults]\nencryption = \"yes\"\n"), "defaults.encryption", "\"on\" or \"off\"");
     refused(with("[kms]\nhsm = \"pkcs\"\n"), "kms.hsm", "did you mean \"pkcs11\"?");
 }

@@ -5,14 +5,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/key_model_token.rs"]
+mod key_model_token;
+
 use evsfs::crypto::WrappedDk;
 use evsfs::error::{Code, ErrorKind, Result};
 use evsfs::id::{Alias, Description, DiskId, KeyId};
-use evsfs::kms::{Hsm, KeyState, KeyView, Kms, NewKey, Origin, SoftHsm, Upload};
+use evsfs::kms::{Hsm, KeyState, KeyView, Kms, NewKey, Origin, Pkcs11Hsm, SoftHsm, Upload};
 use evsfs::records::{DirStore, MemoryStore, RecordPath, RecordStore, Records};
 use evsfs::sys::{Clock, ManualClock};
 use evsfs::units::SectorSize;
 use jiff::Timestamp;
+use key_model_token::token;
 use proptest::prelude::{Strategy, any, prop_oneof};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,7 +54,13 @@ impl World {
 
     fn with(store: Arc<dyn RecordStore>, scratch: tempfile::TempDir) -> World {
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
-        SoftHsm::initialise(&scratch.path().join("root.key"), &scratch.path().join("hsm")).unwrap();
+        match token() {
+            Some(token) => token.initialise(),
+            None => {
+                let (root, hsm) = (scratch.path().join("root.key"), scratch.path().join("hsm"));
+                SoftHsm::initialise(&root, &hsm).unwrap();
+            }
+        }
         let kms = open(&store, scratch.path(), &clock).unwrap();
         World { store, scratch, clock, kms }
     }
@@ -74,7 +84,10 @@ impl World {
 }
 
 fn open(store: &Arc<dyn RecordStore>, scratch: &Path, clock: &Arc<ManualClock>) -> Result<Kms> {
-    let hsm = Arc::new(SoftHsm::open(&scratch.join("root.key"), &scratch.join("hsm"))?);
+    let hsm: Arc<dyn Hsm> = match token() {
+        Some(token) => Arc::new(Pkcs11Hsm::open(token.settings())?),
+        None => Arc::new(SoftHsm::open(&scratch.join("root.key"), &scratch.join("hsm"))?),
+    };
     let records = Records::new(Arc::clone(store), hsm.record_key()?);
     Kms::open(records, hsm, clock.clone())
 }
@@ -801,7 +814,8 @@ impl Walk {
 #[test]
 fn random_walks_of_the_service_and_of_the_table_stay_together() {
     let config = proptest::test_runner::Config {
-        cases: 2_000,
+        // Fewer where each takes a token's time.
+        cases: if token().is_some() { 10 } else { 2_000 },
         failure_persistence: None,
         ..Default::default()
     };

@@ -95,7 +95,7 @@ fn cipher(key: &[u8; 64], size: SectorSize, kernel: Kernel) -> SectorCipher {
 /// by both.
 #[test]
 fn kernels_give_the_published_answers_in_both_directions() {
-    for kernel in Kernel::ALL {
+    for kernel in Kernel::available() {
         let (mut proved, mut refused) = (0, 0);
         for row in known_answers() {
             let cipher = row.cipher(kernel);
@@ -117,7 +117,7 @@ fn kernels_give_the_published_answers_in_both_directions() {
             }
         }
         let expected = match kernel {
-            Kernel::Batched => ROWS_OF_WHOLE_BLOCKS,
+            Kernel::Vaes512 | Kernel::Vaes256 | Kernel::Batched => ROWS_OF_WHOLE_BLOCKS,
             // The oracle steals ciphertext too.
             Kernel::Portable => ALL_ROWS,
         };
@@ -128,7 +128,7 @@ fn kernels_give_the_published_answers_in_both_directions() {
 /// The rows that are sectors, by the way that disks go.
 #[test]
 fn published_sectors_come_out_of_the_disk_path() {
-    for kernel in Kernel::ALL {
+    for kernel in Kernel::available() {
         let mut proved = 0;
         for row in known_answers() {
             let Some(sector) = row.as_sector() else { continue };
@@ -150,7 +150,7 @@ fn published_sectors_come_out_of_the_disk_path() {
 #[test]
 fn payloads_are_those_of_cryptsetup_at_both_sector_sizes() {
     for (size, payload) in golden_payloads() {
-        for kernel in Kernel::ALL {
+        for kernel in Kernel::available() {
             let cipher = cipher(GOLDEN_KEY, size, kernel);
             let mut bytes = vec![0; GOLDEN_PLAIN.len()];
             let sealed = cipher.seal_from(SectorIndex::new(0), GOLDEN_PLAIN, &mut bytes);
@@ -167,7 +167,7 @@ fn payloads_are_those_of_cryptsetup_at_both_sector_sizes() {
 #[test]
 fn payloads_of_cryptsetup_open_in_runs_of_any_length() {
     for (size, payload) in golden_payloads() {
-        for kernel in Kernel::ALL {
+        for kernel in Kernel::available() {
             let cipher = cipher(GOLDEN_KEY, size, kernel);
             for run in [1, 2, 3, 7, 63] {
                 let run_bytes = run * size.bytes();

@@ -46,6 +46,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("libc::", &["src/sys/", "src/crypto/simd"]),
     ("unsafe", &["src/sys/", "src/crypto/simd"]),
     ("aes::", &["src/crypto/"]),
+    ("argon2::", &["src/crypto/"]),
     ("aes_gcm::", &["src/crypto/"]),
     ("xts_mode::", &["src/crypto/"]),
     ("rsa::", &["src/crypto/"]),

@@ -1,79 +1,69 @@
 //! The agency: the project's standing permission for EVS to use the KMS (RULES A2 to A4).
-//!
-//! ```text
-//! never ──create──▶ present ──delete──▶ removed
-//!                      ▲                   │
-//!                      └──────create───────┘
-//! ```
 
-use super::permit::Permit;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::records::{RecordPath, Records};
-use crate::sync::RwLock;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The agency's name.
 pub const AGENCY_NAME: &str = "EVSAccessKMS";
 
-/// Whether EVS may use the KMS, remembered in `project.toml`.
-pub struct Agency {
-    records: Arc<Records>,
-    path: RecordPath,
-    // Protects the state only; written after the record is safe.
-    state: RwLock<AgencyState>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether EVS may use the KMS.
+///
+/// ```text
+/// never ──create──▶ present ──delete──▶ removed
+///                      ▲                   │
+///                      └──────create───────┘
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum AgencyState {
+pub(super) enum Agency {
+    #[default]
     Never,
     Present,
     Removed,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProjectRecord {
-    agency: AgencyState,
-}
-
 impl Agency {
-    /// Reads the agency's state.
+    /// The agency once it is created.
     ///
     /// # Errors
-    /// `integrity` when the record was edited; `io`.
-    pub fn load(records: Arc<Records>) -> Result<Agency> {
-        let path = RecordPath::parse("project.toml")?;
-        let state = records
-            .load::<ProjectRecord>(&path)?
-            .map_or(AgencyState::Never, |project| project.agency);
-        Ok(Agency { records, path, state: RwLock::new(state) })
+    /// `exists` when it is there.
+    pub fn created(self) -> Result<Agency> {
+        match self {
+            Agency::Never | Agency::Removed => Ok(Agency::Present),
+            Agency::Present => {
+                let message = format!("the agency {AGENCY_NAME} is there already");
+                Err(Error::new(ErrorKind::Exists, message).remedy("evsfs agency show"))
+            }
+        }
     }
 
-    /// Whether the agency is there.
-    pub fn is_present(&self) -> bool {
-        *self.state.read() == AgencyState::Present
-    }
-
-    /// Demands the agency before EVS turns to the KMS. `may_create` says whether the caller has
-    /// the KMS Administrator permission, which decides what is the remedy.
+    /// The agency once it is deleted.
     ///
     /// # Errors
-    /// `no-agency`: EVS.2143 for a caller who may create the first agency; EVS.2055 otherwise.
-    pub fn require(&self, may_create: bool) -> Result<()> {
-        let state = *self.state.read();
-        let (code, why) = match (state, may_create) {
-            (AgencyState::Present, _) => return Ok(()),
-            (AgencyState::Never, true) => (
+    /// `not-found` when there is none.
+    pub fn deleted(self) -> Result<Agency> {
+        match self {
+            Agency::Present => Ok(Agency::Removed),
+            Agency::Never | Agency::Removed => {
+                let error = Error::new(ErrorKind::NotFound, "there is no agency");
+                Err(error.remedy("evsfs agency create"))
+            }
+        }
+    }
+
+    /// Refuses unless the agency is there; see [`super::Project::require_agency`].
+    pub fn require(self, may_create: bool) -> Result<()> {
+        let (code, why) = match (self, may_create) {
+            (Agency::Present, _) => return Ok(()),
+            (Agency::Never, true) => (
                 Code::EVS_2143,
                 "encryption is used for the first time and EVS has no agency for the KMS yet",
             ),
-            (AgencyState::Never, false) => (
+            (Agency::Never, false) => (
                 Code::EVS_2055,
                 "encryption is used for the first time and you lack the KMS Administrator permission",
             ),
-            (AgencyState::Removed, _) => {
+            (Agency::Removed, _) => {
                 (Code::EVS_2055, "the agency that let EVS use the KMS was removed")
             }
         };
@@ -83,40 +73,5 @@ impl Agency {
             "ask the account administrator for the KMS Administrator permission, or to run: evsfs agency create"
         };
         Err(Error::new(ErrorKind::NoAgency, why).code(code).remedy(remedy))
-    }
-
-    /// Creates the agency.
-    ///
-    /// # Errors
-    /// `exists` when it is there; `io` and `no-space` from the state directory.
-    pub fn create(&self, _permit: Permit) -> Result<()> {
-        self.change(AgencyState::Present, || {
-            Error::new(ErrorKind::Exists, format!("the agency {AGENCY_NAME} is there already"))
-                .remedy("evsfs agency show")
-        })
-    }
-
-    /// Deletes the agency; attached disks go on (RULES A4).
-    ///
-    /// # Errors
-    /// `not-found` when there is none; `io` and `no-space` from the state directory.
-    pub fn delete(&self, _permit: Permit) -> Result<()> {
-        self.change(AgencyState::Removed, || {
-            Error::new(ErrorKind::NotFound, "there is no agency").remedy("evsfs agency create")
-        })
-    }
-
-    fn change(&self, to: AgencyState, refusal: impl FnOnce() -> Error) -> Result<()> {
-        let mut state = self.state.write();
-        let is_change = match to {
-            AgencyState::Present => *state != AgencyState::Present,
-            AgencyState::Removed | AgencyState::Never => *state == AgencyState::Present,
-        };
-        if !is_change {
-            return Err(refusal());
-        }
-        self.records.save(&self.path, &ProjectRecord { agency: to })?;
-        *state = to;
-        Ok(())
     }
 }

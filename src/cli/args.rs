@@ -35,7 +35,7 @@ pub(super) struct Global {
     /// The mount to talk to [default: $EVSFS_MOUNT, else the only evsfs mount]
     #[arg(long, global = true, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// Do not ask for the object's name before destroying something
+    /// Do not ask before destroying something or making it unreachable
     #[arg(long, global = true)]
     pub yes: bool,
 }
@@ -59,8 +59,28 @@ pub(super) enum Command {
     /// Let EVS use the KMS on behalf of the project's users
     #[command(subcommand)]
     Agency(AgencyCommand),
+    /// Look after what protects all keys, while nothing is mounted
+    #[command(subcommand)]
+    Hsm(HsmCommand),
     /// Check a state directory that is not mounted
     Check(CheckArgs),
+}
+
+/// Where a passphrase or PIN is taken from; without any of them it is asked for at the terminal.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct SecretArgs {
+    /// Take the passphrase from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Take the passphrase from the first line of this open descriptor
+    #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
+    pub passphrase_fd: Option<i32>,
+    /// Take the PIN of a token from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub pin_file: Option<PathBuf>,
+    /// Take the PIN of a token from the first line of this open descriptor
+    #[arg(long, value_name = "N", conflicts_with = "pin_file")]
+    pub pin_fd: Option<i32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,10 +88,12 @@ pub(super) struct InitArgs {
     /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where the root key lives
-    #[arg(long, value_name = "KIND", default_value = "file")]
+    /// Where the root key lives [default: as the configuration says, else file]
+    #[arg(long, value_name = "KIND")]
     #[arg(value_parser = ["file", "passphrase", "pkcs11"])]
-    pub root_key: String,
+    pub root_key: Option<String>,
+    #[command(flatten)]
+    pub secret: SecretArgs,
     /// The mountpoint to write into a new configuration
     #[arg(long, value_name = "DIR")]
     pub mountpoint: Option<PathBuf>,
@@ -93,6 +115,8 @@ pub(super) struct MountArgs {
     /// Mount options: allow_other; the usual words of mount(8) are accepted and ignored
     #[arg(short, value_name = "OPTS", value_delimiter = ',')]
     pub options: Vec<String>,
+    #[command(flatten)]
+    pub secret: SecretArgs,
     /// Serve as the child of a `mount` that waits for one line on stdout
     #[arg(long, hide = true, conflicts_with = "foreground")]
     pub child: bool,
@@ -115,6 +139,8 @@ pub(super) struct CheckArgs {
     /// Repair what can be repaired without losing data
     #[arg(long)]
     pub repair: bool,
+    #[command(flatten)]
+    pub secret: SecretArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -283,6 +309,11 @@ pub(super) enum KeyCommand {
         /// The key's alias
         alias: String,
     },
+    /// Destroy a key now whose deletion date has passed by a clock that was set forward
+    ConfirmDeletion {
+        /// The key's alias
+        alias: String,
+    },
     /// Give a key another alias
     SetAlias {
         /// The key's alias
@@ -316,6 +347,42 @@ pub(super) enum AgencyCommand {
     Delete,
 }
 
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum HsmCommand {
+    /// Put the root key under another passphrase, or under one for the first time
+    ChangePassphrase(ChangePassphraseArgs),
+    /// Move all keys from the software HSM into a token; can be interrupted and repeated
+    Migrate(MigrateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MigrateArgs {
+    /// The present configuration, with hsm = "soft"
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The new configuration of the same state directory, with hsm = "pkcs11"
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub secret: SecretArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ChangePassphraseArgs {
+    /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The present passphrase
+    #[command(flatten)]
+    pub secret: SecretArgs,
+    /// Take the new passphrase from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// Take the new passphrase from the first line of this open descriptor
+    #[arg(long, value_name = "N", conflicts_with = "new_passphrase_file")]
+    pub new_passphrase_fd: Option<i32>,
+}
+
 impl Command {
     /// What did not happen when this command was refused: the first line of the refusal.
     pub fn undone(&self) -> String {
@@ -325,6 +392,10 @@ impl Command {
             Command::Umount(_) => "nothing was unmounted".to_owned(),
             Command::Status => "the status cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
+            Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
+                "the passphrase was not changed".to_owned()
+            }
+            Command::Hsm(HsmCommand::Migrate(_)) => "the keys were not moved".to_owned(),
             Command::Disk(command) => command.undone(),
             Command::Key(command) => command.undone(),
             Command::Agency(command) => match command {
@@ -343,6 +414,8 @@ impl Command {
             Command::Umount(_) => "umount",
             Command::Status => "status",
             Command::Check(_) => "check",
+            Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",
+            Command::Hsm(HsmCommand::Migrate(_)) => "hsm migrate",
             Command::Disk(DiskCommand::Create(_)) => "disk create",
             Command::Disk(DiskCommand::List) => "disk list",
             Command::Disk(DiskCommand::Show { .. }) => "disk show",
@@ -363,6 +436,7 @@ impl Command {
             Command::Key(KeyCommand::ImportParameters { .. }) => "key import-parameters",
             Command::Key(KeyCommand::Import { .. }) => "key import",
             Command::Key(KeyCommand::DeleteMaterial { .. }) => "key delete-material",
+            Command::Key(KeyCommand::ConfirmDeletion { .. }) => "key confirm-deletion",
             Command::Key(KeyCommand::SetAlias { .. }) => "key set-alias",
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
             Command::Agency(AgencyCommand::Create) => "agency create",
@@ -406,6 +480,7 @@ impl KeyCommand {
             KeyCommand::ImportParameters { alias } => (alias, "has no import key"),
             KeyCommand::Import { alias, .. } => (alias, "was not given this material"),
             KeyCommand::DeleteMaterial { alias } => (alias, "keeps its material"),
+            KeyCommand::ConfirmDeletion { alias } => (alias, "was not destroyed"),
             KeyCommand::SetAlias { alias, .. } => (alias, "was not renamed"),
             KeyCommand::Describe { alias, .. } => (alias, "was not described"),
         };
@@ -463,12 +538,21 @@ mod tests {
             ("evsfs key import finance --file /f --expires 2027-12-31", "key import"),
             ("evsfs key import finance --file /f --wrapped --token t", "key import"),
             ("evsfs key delete-material finance", "key delete-material"),
+            ("evsfs key confirm-deletion finance --yes", "key confirm-deletion"),
             ("evsfs key set-alias finance money", "key set-alias"),
             ("evsfs key describe finance text", "key describe"),
             ("evsfs agency create", "agency create"),
             ("evsfs agency show", "agency show"),
             ("evsfs agency delete", "agency delete"),
             ("evsfs check --repair -c /f", "check"),
+            ("evsfs init --root-key passphrase --passphrase-file /p", "init"),
+            ("evsfs mount --passphrase-fd 3", "mount"),
+            ("evsfs hsm change-passphrase -c /f", "hsm change-passphrase"),
+            ("evsfs hsm migrate -c /f --to /g --pin-fd 3", "hsm migrate"),
+            (
+                "evsfs hsm change-passphrase --passphrase-file /a --new-passphrase-fd 4",
+                "hsm change-passphrase",
+            ),
         ] {
             let args = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
             assert_eq!(args.command.path(), path, "{line}");
@@ -501,6 +585,8 @@ mod tests {
             "evsfs agency create x",
             "evsfs init --root-key paper",
             "evsfs mount -f --child",
+            "evsfs mount --passphrase secret",
+            "evsfs mount --passphrase-file /p --passphrase-fd 3",
         ] {
             let error = parse(line).expect_err(line);
             assert!(error.use_stderr() && error.exit_code() == 2, "{line}: {error}");

@@ -3,6 +3,7 @@
 use super::args::CheckArgs;
 use super::failure::Outcome;
 use super::refusal::one_line;
+use super::secret_source::with_secret;
 use super::session::Session;
 use crate::config::{Config, locate};
 use crate::daemon;
@@ -13,7 +14,10 @@ use serde_json::{Value, json};
 /// Checks the state directory, shows what is wrong, and ends with exit code 7 if anything is.
 pub(super) fn run(session: &mut Session<'_>, args: &CheckArgs) -> Outcome {
     let config = Config::load(&locate(args.config.as_deref())?)?;
-    let report = daemon::check(&config, args.repair)?;
+    let needed = daemon::needed_secret(&config);
+    let report = with_secret(session, &args.secret, needed, |_, secret| {
+        Ok(daemon::check(&config, secret, args.repair)?)
+    })?;
     let value = json!({ "checked": report.checked, "findings": findings(&report) });
     session.answer(&value, |_| shown(&report))?;
     let left = report.findings.iter().filter(|finding| !finding.repaired).count();

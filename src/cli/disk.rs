@@ -2,6 +2,7 @@
 
 use super::agency;
 use super::args::{DiskCommand, DiskCreateArgs};
+use super::blast_radius;
 use super::failure::Outcome;
 use super::object::Object;
 use super::request::Request;
@@ -64,7 +65,11 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
                 let loss = format!("Programs that have disk {name:?} open lose unwritten data");
                 session.confirm(&loss, name)?;
             }
+            let has_agreed = blast_radius::agree_to_detach(session, name)?;
             let disk = session.call(&request)?;
+            if !has_agreed && let Some(warning) = blast_radius::stays_detached(name, &disk) {
+                session.note(&warning);
+            }
             session.answer(&disk, |_| format!("disk {name:?} is detached\n"))
         }
         DiskCommand::Extend { name, size } => {
@@ -106,7 +111,7 @@ fn shown(disk: &Value) -> String {
     facts(Object::of(disk).facts(&MEMBERS))
 }
 
-fn named(op: &str, name: &str) -> Result<Request> {
+pub(super) fn named(op: &str, name: &str) -> Result<Request> {
     Ok(Request::new(op).with("name", Name::parse(name)?.as_str()))
 }
 

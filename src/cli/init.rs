@@ -2,10 +2,11 @@
 
 use super::args::InitArgs;
 use super::failure::Outcome;
+use super::secret_source::Source;
 use super::session::Session;
-use crate::config::{Config, locate};
+use crate::config::{Config, HsmChoice, RootKeyProtection, locate};
 use crate::daemon;
-use crate::daemon::{InitOptions, RootKeyKind};
+use crate::daemon::HsmSecret;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::json;
 use std::io::Write;
@@ -18,7 +19,6 @@ const EXAMPLE_STATE_DIR: &str = "/var/lib/evsfs";
 
 /// Makes what is missing and says what to type next.
 pub(super) fn run(session: &mut Session<'_>, args: &InitArgs) -> Outcome {
-    let root_key = root_key(&args.root_key)?;
     let file = std::path::absolute(locate(args.config.as_deref())?)
         .map_err(|cause| Error::io("finding the working directory", cause))?;
     let mut created = Vec::new();
@@ -30,7 +30,18 @@ pub(super) fn run(session: &mut Session<'_>, args: &InitArgs) -> Outcome {
         }
         loaded => agreeing(loaded?, args)?,
     };
-    created.extend(daemon::init(&config, InitOptions { root_key })?.created);
+    let secret = match daemon::needed_secret(&config) {
+        Some(kind) => {
+            let source = Source::of(session, &args.secret, kind.name())?;
+            Some(match kind {
+                HsmSecret::Passphrase => source.take_new(session, kind.name())?,
+                // The token has it already.
+                HsmSecret::Pin => source.take(session, "Pin: ")?,
+            })
+        }
+        None => None,
+    };
+    created.extend(daemon::init(&config, secret.as_ref())?.created);
     match make_mountpoint(&config.mountpoint) {
         Ok(true) => created.push(config.mountpoint.clone()),
         Ok(false) => {}
@@ -49,18 +60,16 @@ pub(super) fn run(session: &mut Session<'_>, args: &InitArgs) -> Outcome {
     })
 }
 
-fn root_key(kind: &str) -> Result<RootKeyKind> {
-    match kind {
-        "file" => Ok(RootKeyKind::File),
-        other => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("a root key of kind {other:?} is not built into this program"),
-        )
-        .remedy("evsfs init --root-key file")),
+/// The kind of root key that a configuration asks for, in the words of `--root-key`.
+fn root_key_kind(config: &Config) -> &'static str {
+    match &config.kms.hsm {
+        HsmChoice::Soft { protection: RootKeyProtection::FilePermissions, .. } => "file",
+        HsmChoice::Soft { protection: RootKeyProtection::Passphrase, .. } => "passphrase",
+        HsmChoice::Pkcs11 { .. } => "pkcs11",
     }
 }
 
-/// Refuses paths on the command line that an existing configuration contradicts.
+/// Refuses what the command line says and an existing configuration contradicts.
 fn agreeing(config: Config, args: &InitArgs) -> Result<Config> {
     let pairs = [
         ("--mountpoint", &args.mountpoint, &config.mountpoint),
@@ -75,6 +84,13 @@ fn agreeing(config: Config, args: &InitArgs) -> Result<Config> {
                 .remedy(format!("edit {file}, or make another with -c FILE")));
         }
     }
+    let kind = root_key_kind(&config);
+    if args.root_key.as_deref().is_some_and(|given| given != kind) {
+        let file = config.file.display();
+        let message = format!("{file} is there and asks for a root key of kind {kind:?}");
+        return Err(Error::new(ErrorKind::Exists, message)
+            .remedy(format!("edit the table [kms] of {file}, or make another with -c FILE")));
+    }
     Ok(config)
 }
 
@@ -84,7 +100,13 @@ fn write_config(file: &Path, args: &InitArgs) -> Result<Config> {
     let (mountpoint, state_dir) = default_places();
     let mountpoint = absolute(args.mountpoint.clone().or(mountpoint), "--mountpoint")?;
     let state_dir = absolute(args.state_dir.clone().or(state_dir), "--state-dir")?;
-    let text = filled_in(Config::example(), &mountpoint, &state_dir)?;
+    let kind = args.root_key.as_deref().unwrap_or("file");
+    if kind == "pkcs11" {
+        let message = "a new configuration cannot name a token that it does not know";
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .remedy("write one with the table [kms] filled in, then: evsfs init -c FILE"));
+    }
+    let text = filled_in(Config::example(), &mountpoint, &state_dir, kind == "passphrase")?;
     // Checked before it is written, so that a bad path leaves no file behind.
     let config = Config::parse(&text, file)?;
     if let Some(directory) = file.parent() {
@@ -115,7 +137,12 @@ fn absolute(path: Option<PathBuf>, option: &str) -> Result<PathBuf> {
         .map_err(|cause| Error::io(format!("finding the directory of {path:?}"), cause))
 }
 
-fn filled_in(example: &str, mountpoint: &Path, state_dir: &Path) -> Result<String> {
+fn filled_in(
+    example: &str,
+    mountpoint: &Path,
+    state_dir: &Path,
+    has_passphrase: bool,
+) -> Result<String> {
     let quoted = |path: &Path| {
         let text = path.to_str().ok_or_else(|| {
             Error::new(ErrorKind::Invalid, format!("the path {path:?} is not UTF-8"))
@@ -129,6 +156,7 @@ fn filled_in(example: &str, mountpoint: &Path, state_dir: &Path) -> Result<Strin
         Some(("mountpoint", _)) => format!("mountpoint = {mountpoint}\n"),
         Some(("state_dir", _)) => format!("state_dir = {state_dir}\n"),
         Some(("# root_key_file", _)) => format!("# root_key_file = {root_key}\n"),
+        Some(("# passphrase", value)) if has_passphrase => format!("passphrase = {value}\n"),
         _ => format!("{line}\n"),
     };
     Ok(example.lines().map(line).collect())
@@ -168,8 +196,12 @@ mod tests {
     #[test]
     fn a_new_configuration_is_the_example_with_the_paths_filled_in() {
         let (mountpoint, state_dir) = (Path::new("/m \"x\""), Path::new("/s\\t"));
-        let text = filled_in(Config::example(), mountpoint, state_dir).unwrap();
+        let text = filled_in(Config::example(), mountpoint, state_dir, true).unwrap();
         let config = Config::parse(&text, Path::new("/f")).unwrap();
+        assert_eq!(super::root_key_kind(&config), "passphrase");
+        let text = filled_in(Config::example(), mountpoint, state_dir, false).unwrap();
+        let config = Config::parse(&text, Path::new("/f")).unwrap();
+        assert_eq!(super::root_key_kind(&config), "file");
         assert_eq!(
             (config.mountpoint.as_path(), config.state_dir.as_path()),
             (mountpoint, state_dir)

@@ -1,6 +1,7 @@
 //! `evsfs key`.
 
 use super::args::{KeyCommand, Switch};
+use super::blast_radius;
 use super::failure::Outcome;
 use super::material;
 use super::object::Object;
@@ -12,13 +13,14 @@ use crate::id::{Alias, Description};
 use serde_json::Value;
 
 /// The members of a key, in the order `show` gives them.
-const MEMBERS: [&str; 13] = [
+const MEMBERS: [&str; 16] = [
     "alias",
     "id",
     "state",
     "origin",
     "created",
     "deletion_date",
+    "deletion_waits_until",
     "version",
     "versions",
     "rotation",
@@ -26,6 +28,8 @@ const MEMBERS: [&str; 13] = [
     "expiry_date",
     "description",
     "disks",
+    "attached_disks",
+    "foreign_disks",
 ];
 
 /// Runs one `key` command.
@@ -51,13 +55,21 @@ pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
         }
         KeyCommand::Show { alias } => {
             let key = session.call(&named("key.show", alias)?)?;
-            session.answer(&key, shown)
+            session.answer(&key, shown)?;
+            if !session.global.json && !Object::of(&key).text("deletion_waits_until").is_empty() {
+                session.note(&format!(
+                    "its deletion date has passed by a clock that was set forward; it is destroyed \
+                     once the clock is believed, or at once by: evsfs key confirm-deletion {alias}"
+                ));
+            }
+            Ok(())
         }
         KeyCommand::Enable { alias } => {
             let key = session.call(&named("key.enable", alias)?)?;
             session.answer(&key, |_| format!("key {alias:?} is enabled\n"))
         }
         KeyCommand::Disable { alias } => {
+            blast_radius::agree_to_disable(session, alias)?;
             let key = session.call(&named("key.disable", alias)?)?;
             session.answer(&key, |_| {
                 format!("key {alias:?} is disabled; attached disks go on until they are detached\n")
@@ -67,7 +79,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
             let request = named("key.schedule-deletion", alias)?.with("days", *days);
             let loss =
                 format!("After {days} days no disk under key {alias:?} can ever be read again");
-            session.confirm(&loss, alias)?;
+            blast_radius::confirm(session, &loss, alias)?;
             let key = session.call(&request)?;
             session.answer(&key, |key| match Object::of(key).text("deletion_date") {
                 date if date.is_empty() => format!("key {alias:?} will be deleted\n"),
@@ -114,6 +126,16 @@ pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
             session.confirm(&loss, alias)?;
             let key = session.call(&request)?;
             session.answer(&key, |_| format!("key {alias:?} waits for its material\n"))
+        }
+        KeyCommand::ConfirmDeletion { alias } => {
+            let request = named("key.confirm-deletion", alias)?;
+            let loss = format!(
+                "The clock may be wrong. This destroys key {alias:?} now; no disk under it can ever \
+                 be read again"
+            );
+            blast_radius::confirm(session, &loss, alias)?;
+            let answer = session.call(&request)?;
+            session.answer(&answer, |_| format!("key {alias:?} is destroyed\n"))
         }
         KeyCommand::SetAlias { alias, new_alias } => {
             let new = Alias::parse_customer(new_alias)?;
@@ -165,6 +187,6 @@ fn version(version: Object<'_>) -> String {
     format!("{} of {}, {disks}", version.text("version"), version.text("created"))
 }
 
-fn named(op: &str, alias: &str) -> Result<Request> {
+pub(super) fn named(op: &str, alias: &str) -> Result<Request> {
     Ok(Request::new(op).with("alias", Alias::parse(alias)?.as_str()))
 }

@@ -7,14 +7,19 @@
 //! * The daemon is reached through `MOUNT/.evs/control` only; the kernel says who is asking.
 //! * `init`, `mount` and `check` work on a state directory and call [`crate::daemon`]; the process
 //!   that serves a mount is this program, started again by itself.
+//! * Passphrases and PINs come from a file, a descriptor, a credential or the terminal, and go to the
+//!   daemon through a pipe; never through arguments or the environment.
 //! * A closed pipe at the other end of stdout is no error, and no panic reaches a user.
 
 mod agency;
 mod args;
+mod blast_radius;
 mod check;
 mod client;
 mod disk;
 mod failure;
+mod hidden_line;
+mod hsm;
 mod init;
 mod key;
 mod material;
@@ -26,6 +31,7 @@ mod refusal;
 mod request;
 mod rewrap;
 mod run;
+mod secret_source;
 mod session;
 mod status;
 mod table;

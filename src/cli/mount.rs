@@ -7,10 +7,12 @@
 use super::args::MountArgs;
 use super::client::read_answer;
 use super::failure::{Failure, Outcome};
+use super::secret_source;
+use super::secret_source::with_secret;
 use super::session::Session;
 use crate::config::{Config, locate};
 use crate::daemon;
-use crate::daemon::Ready;
+use crate::daemon::{Ready, SecretText};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
@@ -23,8 +25,9 @@ use std::process::{Command, ExitCode, Stdio};
 const LOG: &str = "daemon.log";
 
 /// What is logged unless `EVSFS_LOG` says otherwise. The protocol library warns of an unmount that
-/// somebody else has made already, which is the ordinary way.
-const LOG_LEVELS: &str = "info,fuser=error";
+/// somebody else has made already, which is the ordinary way; the PKCS#11 one of sessions
+/// that a token closed itself when it was removed.
+const LOG_LEVELS: &str = "info,fuser=error,cryptoki=off";
 
 /// Words of mount(8) that mean nothing here: what they ask for is so already, or is for others.
 const IGNORED_OPTIONS: [&str; 14] = [
@@ -35,13 +38,17 @@ const IGNORED_OPTIONS: [&str; 14] = [
 /// Mounts, as `args` say, in the foreground or by a child.
 pub(super) fn run(session: &mut Session<'_>, args: &MountArgs) -> Outcome {
     let config = configuration(args)?;
-    if !args.foreground {
-        return start(session, &config, args);
+    if args.foreground {
+        start_log();
     }
-    start_log();
-    let mut told = Ok(());
-    daemon::serve(config, &mut |ready| told = announce(session, &ready))?;
-    told
+    with_secret(session, &args.secret, daemon::needed_secret(&config), |session, secret| {
+        if !args.foreground {
+            return start(session, &config, args, secret);
+        }
+        let mut told = Ok(());
+        daemon::serve(config.clone(), secret, &mut |ready| told = announce(session, &ready))?;
+        told
+    })
 }
 
 /// Serves as the child of [`run`]: the line on stdout is for the parent, not for people.
@@ -60,6 +67,7 @@ pub(super) fn run_as_child(args: &MountArgs) -> ExitCode {
 
 fn serve_detached(args: &MountArgs) -> Result<()> {
     let config = configuration(args)?;
+    let secret = secret_source::receive(daemon::needed_secret(&config))?;
     // Fails only for the leader of a process group, who then has no terminal to leave anyway.
     let _ = rustix::process::setsid();
     std::env::set_current_dir("/").map_err(|cause| Error::io("changing to /", cause))?;
@@ -67,7 +75,7 @@ fn serve_detached(args: &MountArgs) -> Result<()> {
     // state directory that is missing is for `serve` to refuse.
     redirect_stderr(&config.state_dir.join(LOG));
     start_log();
-    daemon::serve(config, &mut |ready| {
+    daemon::serve(config, secret.as_ref(), &mut |ready| {
         let line = json!({ "ok": value_of(&ready) });
         if let Err(error) = write_line(&line).and_then(|()| silence_stdout()) {
             log::warn!("event=parent_gone error={error}");
@@ -105,8 +113,13 @@ fn apply_options(config: &mut Config, options: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Starts the child and passes on its line.
-fn start(session: &mut Session<'_>, config: &Config, args: &MountArgs) -> Outcome {
+/// Starts the child, gives it the secret and passes on its line.
+fn start(
+    session: &mut Session<'_>,
+    config: &Config,
+    args: &MountArgs,
+    secret: Option<&SecretText>,
+) -> Outcome {
     let starting = |cause| Error::io("starting the daemon", cause);
     let file = std::path::absolute(&config.file).map_err(starting)?;
     let mut command = Command::new("/proc/self/exe");
@@ -115,8 +128,9 @@ fn start(session: &mut Session<'_>, config: &Config, args: &MountArgs) -> Outcom
         command.args(["-o", option]);
     }
     command.arg("--").arg(&config.mountpoint);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(starting)?;
+    command.stdin(secret_source::child_stdin(secret)).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(starting)?;
+    secret_source::hand_over(secret, child.stdin.take())?;
     let mut line = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         BufReader::new(stdout).read_until(b'\n', &mut line).map_err(starting)?;

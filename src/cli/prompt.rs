@@ -1,6 +1,8 @@
 //! Questions to the person at the terminal.
 
 use super::failure::Outcome;
+use super::hidden_line;
+use crate::daemon::SecretText;
 use crate::error::{Error, ErrorKind, Result};
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -15,6 +17,12 @@ pub(super) trait Terminal {
     /// # Errors
     /// `io` when the terminal fails.
     fn ask(&mut self, question: &str) -> Result<String>;
+
+    /// Shows `question` and returns the line that is typed, which is not shown.
+    ///
+    /// # Errors
+    /// `invalid` when nothing was typed, or Ctrl-C; `io` when the terminal fails.
+    fn ask_secret(&mut self, question: &str) -> Result<SecretText>;
 }
 
 /// The terminal of this process: questions on stderr, answers from stdin.
@@ -33,6 +41,10 @@ impl Terminal for ProcessTerminal {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
         Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    fn ask_secret(&mut self, question: &str) -> Result<SecretText> {
+        hidden_line::read(question)
     }
 }
 

@@ -6,7 +6,7 @@ use super::failure::{Failure, Outcome};
 use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
-use super::{agency, check, disk, init, key, mount, status, umount};
+use super::{agency, check, disk, hsm, init, key, mount, status, umount};
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use std::ffi::OsString;
@@ -68,6 +68,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Status => status::run(session),
         Command::Disk(command) => disk::run(session, command),
         Command::Key(command) => key::run(session, command),
+        Command::Hsm(command) => hsm::run(session, command),
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),
     }
@@ -122,6 +123,7 @@ mod tests {
     use super::{Args, perform};
     use crate::cli::client::Transport;
     use crate::cli::prompt::Terminal;
+    use crate::daemon::SecretText;
     use crate::error::Result;
     use clap::Parser;
     use std::collections::VecDeque;
@@ -146,16 +148,24 @@ mod tests {
         }
     }
 
-    /// Somebody who types one thing, or nobody.
-    struct Person(Option<&'static str>);
+    /// Somebody who types one thing and remembers what was asked, or nobody.
+    struct Person {
+        types: Option<&'static str>,
+        asked: String,
+    }
 
     impl Terminal for Person {
         fn is_interactive(&self) -> bool {
-            self.0.is_some()
+            self.types.is_some()
         }
 
-        fn ask(&mut self, _question: &str) -> Result<String> {
-            Ok(self.0.expect("nobody is asked without a terminal").to_owned())
+        fn ask(&mut self, question: &str) -> Result<String> {
+            self.asked.push_str(question);
+            Ok(self.types.expect("nobody is asked without a terminal").to_owned())
+        }
+
+        fn ask_secret(&mut self, question: &str) -> Result<SecretText> {
+            SecretText::read_line(&mut self.ask(question)?.as_bytes(), "a test")
         }
     }
 
@@ -164,16 +174,24 @@ mod tests {
         stdout: String,
         stderr: String,
         requests: Vec<serde_json::Value>,
+        asked: String,
     }
 
     fn run(line: &str, person: Option<&'static str>, answers: &[&'static str]) -> Ran {
         let args = Args::try_parse_from(line.split_whitespace()).unwrap();
         let mut fake = Fake { answers: answers.iter().copied().collect(), requests: Vec::new() };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let code = perform(&args, &mut fake, &mut Person(person), &mut stdout, &mut stderr);
+        let mut person = Person { types: person, asked: String::new() };
+        let code = perform(&args, &mut fake, &mut person, &mut stdout, &mut stderr);
         assert!(fake.answers.is_empty(), "{line}: not everything was asked");
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code, stdout: text(stdout), stderr: text(stderr), requests: fake.requests }
+        Ran {
+            code,
+            stdout: text(stdout),
+            stderr: text(stderr),
+            requests: fake.requests,
+            asked: person.asked,
+        }
     }
 
     #[test]
@@ -229,6 +247,7 @@ mod tests {
             ),
             ("evsfs key rotation a off", r#"{"op":"key.rotation","alias":"a","on":false}"#),
             ("evsfs key delete-material a --yes", r#"{"op":"key.delete-material","alias":"a"}"#),
+            ("evsfs key confirm-deletion a --yes", r#"{"op":"key.confirm-deletion","alias":"a"}"#),
             ("evsfs key set-alias a b", r#"{"op":"key.set-alias","alias":"a","new_alias":"b"}"#),
             ("evsfs key describe a d", r#"{"op":"key.describe","alias":"a","description":"d"}"#),
             ("evsfs agency create", r#"{"op":"agency.create"}"#),
@@ -293,22 +312,26 @@ mod tests {
 
     #[test]
     fn what_destroys_something_wants_the_name_typed_or_yes() {
-        for (line, name) in [
-            ("evsfs disk delete db", "db"),
-            ("evsfs disk detach db --force", "db"),
-            ("evsfs key schedule-deletion a --days 7", "a"),
-            ("evsfs key delete-material a", "a"),
-            ("evsfs agency delete", "EVSAccessKMS"),
+        // How often the daemon is asked about the object before the question, and after the answer.
+        for (line, name, before, after) in [
+            ("evsfs disk delete db", "db", 0, 0),
+            ("evsfs disk detach db --force", "db", 0, 1),
+            ("evsfs key schedule-deletion a --days 7", "a", 1, 0),
+            ("evsfs key confirm-deletion a", "a", 1, 0),
+            ("evsfs key delete-material a", "a", 0, 0),
+            ("evsfs agency delete", "EVSAccessKMS", 0, 0),
         ] {
+            const ANSWERS: [&str; 2] = ["{\"ok\":{}}"; 2];
             let nobody = run(line, None, &[]);
             assert_eq!((nobody.code, nobody.requests.len()), (2, 0), "{line}");
             assert!(nobody.stderr.contains("\nfix: say --yes"), "{}", nobody.stderr);
             for typed in ["", "y", "yes", "DB"] {
-                let wrong = run(line, Some(typed), &[]);
-                assert_eq!((wrong.code, wrong.requests.len()), (2, 0), "{line} {typed}");
+                let wrong = run(line, Some(typed), &ANSWERS[..before]);
+                assert_eq!((wrong.code, wrong.requests.len()), (2, before), "{line} {typed}");
             }
-            let right = run(line, Some(name), &["{\"ok\":{}}"]);
-            assert_eq!((right.code, right.requests.len()), (0, 1), "{line}");
+            let asked = before + after;
+            let right = run(line, Some(name), &ANSWERS[..=asked]);
+            assert_eq!((right.code, right.requests.len()), (0, asked + 1), "{line}");
         }
     }
 
@@ -365,6 +388,70 @@ mod tests {
         assert!(ran.stderr.contains("token t"), "{}", ran.stderr);
     }
 
+    const KEY: &str = r#"{"ok":{"alias":"a","state":"enabled","disks":["db","logs","web"],"attached_disks":["db"]}}"#;
+
+    #[test]
+    fn before_a_key_is_taken_away_a_person_sees_the_disks_under_it() {
+        let list =
+            "3 disks, 1 attached: db (attached), logs, web. Attached disks go on until detached";
+        for (line, typed, question) in [
+            ("evsfs key disable a", "y", "Disable it? [y/N] "),
+            ("evsfs key schedule-deletion a --days 7", "a", "Type a to go on: "),
+            ("evsfs key confirm-deletion a", "a", "Type a to go on: "),
+        ] {
+            let ran = run(line, Some(typed), &[KEY, "{\"ok\":{}}"]);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
+            assert!(ran.asked.contains(list), "{line}: {}", ran.asked);
+            assert!(ran.asked.ends_with(&format!(".\n{question}")), "{line}: {}", ran.asked);
+            assert_eq!(ran.requests[0]["op"], "key.show", "{line}");
+            let ran = run(line, Some("n"), &[KEY]);
+            assert_eq!((ran.code, ran.requests.len()), (2, 1), "{line}");
+        }
+    }
+
+    #[test]
+    fn disabling_a_key_without_disks_or_from_a_script_asks_nothing() {
+        let unused = r#"{"ok":{"alias":"a","disks":[],"attached_disks":[]}}"#;
+        let ran = run("evsfs key disable a", Some("n"), &[unused, "{\"ok\":{}}"]);
+        assert_eq!((ran.code, ran.asked.as_str()), (0, ""));
+        for (line, person) in
+            [("evsfs key disable a", None), ("evsfs key disable a --yes", Some("n"))]
+        {
+            let ran = run(line, person, &["{\"ok\":{}}"]);
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}");
+        }
+    }
+
+    const LOST: &str = r#"{"ok":{"name":"db","attached":true,"key":"a","key_state":"disabled"}}"#;
+
+    #[test]
+    fn a_detach_that_cannot_be_undone_asks_a_person_and_warns_a_script() {
+        let why =
+            "disk \"db\" cannot be attached again: key \"a\" is disabled; fix: evsfs key enable a";
+        let ran = run("evsfs disk detach db", Some("y"), &[LOST, LOST]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        assert_eq!(ran.asked, format!("{why}\nDetach it? [y/N] "));
+        let ran = run("evsfs disk detach db", Some(""), &[LOST]);
+        assert_eq!((ran.code, ran.requests.len()), (2, 1));
+        for (line, person) in
+            [("evsfs disk detach db", None), ("evsfs disk detach db --yes", Some("n"))]
+        {
+            let ran = run(line, person, &[LOST]);
+            assert_eq!(ran.stdout, "disk \"db\" is detached\n", "{line}");
+            assert_eq!((ran.code, ran.stderr), (0, format!("{why}\n")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_key_whose_destruction_waits_for_a_doubted_clock_says_how_to_go_on() {
+        let waits = r#"{"ok":{"alias":"a","deletion_waits_until":"2026-11-25T10:00:00Z"}}"#;
+        let ran = run("evsfs key show a", None, &[waits]);
+        assert!(ran.stdout.contains("deletion-waits-until: 2026-11-25 10:00\n"), "{}", ran.stdout);
+        assert!(ran.stderr.contains("evsfs key confirm-deletion a\n"), "{}", ran.stderr);
+        let ran = run("evsfs key show a", None, &[r#"{"ok":{"alias":"a"}}"#]);
+        assert_eq!(ran.stderr, "");
+    }
+
     const NO_AGENCY: &str = r#"{"error":{"code":"EVS.2143","kind":"no-agency","message":"EVS may not use the KMS yet","remedy":"evsfs agency create"}}"#;
 
     /// RULES A2: the CLI asks, and does it on yes.
@@ -405,7 +492,7 @@ mod tests {
         {
             let mut fake = Fake { answers: [r#"{"ok":{"name":"db"}}"#].into(), ..Fake::default() };
             let mut stderr = Vec::new();
-            let mut person = Person(None);
+            let mut person = Person { types: None, asked: String::new() };
             let ended = perform(&args, &mut fake, &mut person, &mut Broken(kind), &mut stderr);
             assert_eq!(ended, code);
             assert_eq!(stderr.is_empty(), code == 0);

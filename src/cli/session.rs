@@ -49,6 +49,11 @@ impl Session<'_> {
         let _ = writeln!(self.stderr, "{text}");
     }
 
+    /// Whether there is somebody to ask who has not answered beforehand with `--yes`.
+    pub fn asks(&self) -> bool {
+        !self.global.yes && self.terminal.is_interactive()
+    }
+
     /// As [`confirm`].
     pub fn confirm(&mut self, consequence: &str, name: &str) -> Outcome {
         confirm(self.terminal, self.global.yes, consequence, name)

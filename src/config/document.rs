@@ -34,6 +34,7 @@ pub(super) struct MountTable {
     pub allow_other: bool,
     pub threads: i64,
     pub cache: String,
+    pub kernel: String,
     pub reattach: bool,
     pub shutdown_grace: String,
 }
@@ -82,6 +83,7 @@ impl Default for MountTable {
             allow_other: false,
             threads: 0,
             cache: "writeback".to_owned(),
+            kernel: "auto".to_owned(),
             reattach: true,
             shutdown_grace: "30s".to_owned(),
         }

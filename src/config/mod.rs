@@ -20,5 +20,6 @@ pub use duration::parse_duration;
 pub use location::locate;
 pub use role::Role;
 pub use settings::{
-    CacheMode, Config, Defaults, HsmChoice, KmsSettings, MountSettings, RootKeyProtection, User,
+    CacheMode, Config, Defaults, HsmChoice, KernelChoice, KmsSettings, MountSettings,
+    RootKeyProtection, User,
 };

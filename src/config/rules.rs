@@ -5,7 +5,8 @@ use super::duration::parse_duration;
 use super::mistake::{mistake, unknown_word};
 use super::role::Role;
 use super::settings::{
-    CacheMode, Config, Defaults, HsmChoice, KmsSettings, MountSettings, RootKeyProtection, User,
+    CacheMode, Config, Defaults, HsmChoice, KernelChoice, KmsSettings, MountSettings,
+    RootKeyProtection, User,
 };
 use crate::error::Result;
 use crate::id::{Alias, Name, Uid};
@@ -77,13 +78,13 @@ pub(super) fn check_places(config: &Config) -> Result<()> {
         }
     }
     let secrets = match &config.kms.hsm {
-        HsmChoice::Soft { root_key_file, .. } => [("kms.root_key_file", root_key_file)],
-        HsmChoice::Pkcs11 { pin_file, .. } => [("kms.pin_file", pin_file)],
+        HsmChoice::Soft { root_key_file, .. } => Some(("kms.root_key_file", root_key_file)),
+        HsmChoice::Pkcs11 { pin_file, .. } => pin_file.as_ref().map(|path| ("kms.pin_file", path)),
     };
-    for (key, path) in secrets {
-        if path.starts_with(mountpoint) {
-            return refuse(key, format!("{path:?} lies inside the mountpoint {mountpoint:?}"));
-        }
+    if let Some((key, path)) = secrets
+        && path.starts_with(mountpoint)
+    {
+        return refuse(key, format!("{path:?} lies inside the mountpoint {mountpoint:?}"));
     }
     Ok(())
 }
@@ -95,6 +96,13 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
         threads => Err(format!("{threads} is not a number from 0 (one per core) to {MAX_THREADS}")),
     };
     let caches = [("writeback", CacheMode::Writeback), ("none", CacheMode::None)];
+    let kernels = [
+        ("auto", KernelChoice::Auto),
+        ("vaes512", KernelChoice::Vaes512),
+        ("vaes256", KernelChoice::Vaes256),
+        ("batched", KernelChoice::Batched),
+        ("portable", KernelChoice::Portable),
+    ];
     let grace = parse_duration(&table.shutdown_grace).and_then(|grace| {
         if grace <= MAX_SHUTDOWN_GRACE { Ok(grace) } else { Err("is longer than 1h".to_owned()) }
     });
@@ -102,6 +110,7 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
         allow_other: table.allow_other,
         threads: threads.map_err(at("mount.threads"))?,
         cache: one_of(&table.cache, &caches).map_err(at("mount.cache"))?,
+        kernel: one_of(&table.kernel, &kernels).map_err(at("mount.kernel"))?,
         reattach: table.reattach,
         shutdown_grace: grace.map_err(at("mount.shutdown_grace"))?,
     })
@@ -151,7 +160,10 @@ fn check_kms(table: &KmsTable, state_dir: &Path, file: &Path) -> Result<KmsSetti
                     token => Ok(token.to_owned()),
                 })
                 .map_err(at("kms.token"))?,
-            pin_file: needed(&table.pin_file).and_then(absolute).map_err(at("kms.pin_file"))?,
+            pin_file: match &table.pin_file {
+                Some(path) => Some(absolute(path).map_err(at("kms.pin_file"))?),
+                None => None,
+            },
         },
     };
     Ok(KmsSettings { hsm })

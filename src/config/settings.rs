@@ -48,6 +48,8 @@ pub struct MountSettings {
     pub threads: usize,
     /// What the kernel keeps of disk files.
     pub cache: CacheMode,
+    /// How sectors are encrypted.
+    pub kernel: KernelChoice,
     /// Whether disks attached at the last stop are attached again (RULES D9).
     pub reattach: bool,
     /// How long a stop waits for open files.
@@ -61,6 +63,21 @@ pub enum CacheMode {
     Writeback,
     /// Nothing: every read and write reaches the daemon.
     None,
+}
+
+/// Which of the ways to compute the disk cipher is used. All give the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// The fastest that the processor can run.
+    Auto,
+    /// Fused, on 512-bit registers.
+    Vaes512,
+    /// Fused, on 256-bit registers.
+    Vaes256,
+    /// Many blocks at once, on any processor.
+    Batched,
+    /// Block by block, on any processor.
+    Portable,
 }
 
 /// How keys are kept.
@@ -86,8 +103,8 @@ pub enum HsmChoice {
         module: PathBuf,
         /// The token's label.
         token: String,
-        /// The file with the user's PIN.
-        pin_file: PathBuf,
+        /// The file with the user's PIN; without one it is given at the start.
+        pin_file: Option<PathBuf>,
     },
 }
 

@@ -1,8 +1,9 @@
 //! Keys, ciphers, and buffers whose type says whether they are plain or sealed.
 //!
 //! Turning one key into another happens here and nowhere else, with a label or an associated
-//! context. No cryptography of our own: AES, GCM, HMAC, HKDF and RSA come from the RustCrypto crates, XTS
-//! from `xts-mode`; the batched kernel arranges the same block operations and is proved against it.
+//! context. No cryptography of our own: AES, GCM, HMAC, HKDF, RSA and Argon2 come from the RustCrypto
+//! crates, XTS from `xts-mode`; the batched kernel arranges the same block operations and is proved
+//! against it.
 //!
 //! Not covered: registers and caches while a cipher runs, and root on the host.
 //!
@@ -14,10 +15,20 @@ mod context;
 mod data_key;
 mod hex;
 mod import_key;
+mod kernel;
+mod keyed_kernel;
 mod record_key;
 mod secret;
+mod secret_text;
 mod sector_buf;
 mod sector_cipher;
+#[cfg(target_arch = "x86_64")]
+mod simd_keys;
+#[cfg(target_arch = "x86_64")]
+mod simd_vaes256;
+#[cfg(target_arch = "x86_64")]
+mod simd_vaes512;
+mod stretching;
 mod wrapping;
 mod xts_batched;
 mod xts_keys;
@@ -28,8 +39,11 @@ pub use context::EncryptionContext;
 pub use data_key::{Dk, WrappedDk};
 pub use hex::{from_hex, to_hex};
 pub use import_key::{ImportKey, wrong_length as wrong_material_length};
+pub use kernel::Kernel;
 pub use record_key::RecordKey;
 pub use secret::Secret;
+pub use secret_text::SecretText;
 pub use sector_buf::{Plain, Sealed, SectorBuf};
-pub use sector_cipher::{Kernel, SectorCipher};
+pub use sector_cipher::SectorCipher;
+pub use stretching::{SALT_BYTES, StretchCost};
 pub use wrapping::WrappingKey;

@@ -1,70 +1,12 @@
 //! Sealing and opening runs of sectors.
 
 use super::data_key::Dk;
+use super::kernel::Kernel;
+use super::keyed_kernel::KeyedKernel;
 use super::sector_buf::{Plain, Sealed, SectorBuf};
-use super::xts_keys::XtsKeys;
 use super::xts_tweaks::Run;
-use super::{xts_batched, xts_portable};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::units::{SectorIndex, SectorSize};
-
-/// Bytes of an AES block, the smallest data unit.
-const BLOCK_BYTES: usize = 16;
-
-/// How XTS is computed. All kernels give the same bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Many blocks at once; the one that is used.
-    Batched,
-    /// Block by block; the oracle.
-    Portable,
-}
-
-impl Kernel {
-    /// Every kernel.
-    pub const ALL: [Kernel; 2] = [Kernel::Batched, Kernel::Portable];
-
-    /// The kernel's name, for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Kernel::Batched => "batched",
-            Kernel::Portable => "portable",
-        }
-    }
-
-    fn seal(self, keys: &XtsKeys, run: Run, source: Option<&[u8]>, units: &mut [u8]) {
-        match self {
-            Kernel::Batched => xts_batched::seal(keys, run, source, units),
-            Kernel::Portable => {
-                if let Some(source) = source {
-                    units.copy_from_slice(source);
-                }
-                xts_portable::seal(keys, run, units);
-            }
-        }
-    }
-
-    fn open(self, keys: &XtsKeys, run: Run, units: &mut [u8]) {
-        match self {
-            Kernel::Batched => xts_batched::open(keys, run, units),
-            Kernel::Portable => xts_portable::open(keys, run, units),
-        }
-    }
-
-    fn run_of_unit(self, tweak: u128, unit: &[u8]) -> Result<Run> {
-        let steals_ciphertext = match self {
-            Kernel::Batched => false,
-            Kernel::Portable => true,
-        };
-        let whole_blocks = unit.len().is_multiple_of(BLOCK_BYTES);
-        if unit.len() >= BLOCK_BYTES && (whole_blocks || steals_ciphertext) {
-            return Ok(Run::of_one_unit(tweak, unit.len()));
-        }
-        let (name, len) = (self.name(), unit.len());
-        let message = format!("the {name} kernel has no data units of {len} bytes");
-        Err(Error::new(ErrorKind::Unsupported, message))
-    }
-}
 
 /// A disk's cipher: XTS-AES-256 with `plain64` tweaks (INTERFACE section 6), or none at all.
 ///
@@ -75,7 +17,7 @@ pub struct SectorCipher {
 }
 
 enum Method {
-    Xts { keys: XtsKeys, kernel: Kernel },
+    Xts(KeyedKernel),
     Null,
 }
 
@@ -83,10 +25,11 @@ impl SectorCipher {
     /// The cipher of an encrypted disk. The data key is consumed, and wiped before this returns.
     ///
     /// # Errors
-    /// `quota` when memory cannot be locked.
+    /// `unsupported` when this processor cannot run the kernel; `quota` when memory cannot be
+    /// locked.
     pub fn xts_aes_256(dk: Dk, sector_size: SectorSize, kernel: Kernel) -> Result<Self> {
-        let keys = XtsKeys::expand(dk)?;
-        Ok(SectorCipher { sector_size, method: Method::Xts { keys, kernel } })
+        let method = Method::Xts(KeyedKernel::new(kernel, dk)?);
+        Ok(SectorCipher { sector_size, method })
     }
 
     /// The cipher of a disk that is not encrypted: sealing moves the bytes (RULES D13).
@@ -101,7 +44,7 @@ impl SectorCipher {
 
     /// Whether sealed bytes differ from plain ones.
     pub const fn is_encrypting(&self) -> bool {
-        matches!(self.method, Method::Xts { .. })
+        matches!(self.method, Method::Xts(_))
     }
 
     /// Opens a run of sectors in place. A sector of zeros was never written and stays zeros
@@ -113,10 +56,10 @@ impl SectorCipher {
     ) -> SectorBuf<'a, Plain> {
         let bytes = sectors.into_bytes();
         self.expect_whole_sectors(bytes);
-        if let Method::Xts { keys, kernel } = &self.method {
+        if let Method::Xts(kernel) = &self.method {
             let run = Run::of_sectors(first, self.sector_size);
             for (position, written) in written_runs(bytes, self.sector_size) {
-                kernel.open(keys, run.after(position), written);
+                kernel.open(run.after(position), written);
             }
         }
         SectorBuf::assume(bytes)
@@ -130,8 +73,8 @@ impl SectorCipher {
     ) -> SectorBuf<'a, Sealed> {
         let bytes = sectors.into_bytes();
         self.expect_whole_sectors(bytes);
-        if let Method::Xts { keys, kernel } = &self.method {
-            kernel.seal(keys, Run::of_sectors(first, self.sector_size), None, bytes);
+        if let Method::Xts(kernel) = &self.method {
+            kernel.seal(Run::of_sectors(first, self.sector_size), None, bytes);
         }
         SectorBuf::assume(bytes)
     }
@@ -149,8 +92,8 @@ impl SectorCipher {
         assert_eq!(plain.len(), into.len(), "sealing keeps the length");
         self.expect_whole_sectors(into);
         match &self.method {
-            Method::Xts { keys, kernel } => {
-                kernel.seal(keys, Run::of_sectors(first, self.sector_size), Some(plain), into);
+            Method::Xts(kernel) => {
+                kernel.seal(Run::of_sectors(first, self.sector_size), Some(plain), into);
             }
             Method::Null => into.copy_from_slice(plain),
         }
@@ -164,8 +107,8 @@ impl SectorCipher {
     /// `unsupported` when the unit is shorter than a block, or is not whole blocks and the kernel
     /// does not steal ciphertext.
     pub fn seal_unit(&self, tweak: u128, unit: &mut [u8]) -> Result<()> {
-        if let Method::Xts { keys, kernel } = &self.method {
-            kernel.seal(keys, kernel.run_of_unit(tweak, unit)?, None, unit);
+        if let Method::Xts(kernel) = &self.method {
+            kernel.seal_unit(tweak, unit)?;
         }
         Ok(())
     }
@@ -175,8 +118,8 @@ impl SectorCipher {
     /// # Errors
     /// As `seal_unit`.
     pub fn open_unit(&self, tweak: u128, unit: &mut [u8]) -> Result<()> {
-        if let Method::Xts { keys, kernel } = &self.method {
-            kernel.open(keys, kernel.run_of_unit(tweak, unit)?, unit);
+        if let Method::Xts(kernel) = &self.method {
+            kernel.open_unit(tweak, unit)?;
         }
         Ok(())
     }
@@ -232,6 +175,7 @@ fn is_zero(sector: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::crypto::Secret;
+    use crate::error::ErrorKind;
 
     /// Near 0, where tweaks carry from byte to byte, where they outgrow 64 bits, and at the end.
     const FIRST_SECTORS: [u64; 6] = [0, 250, u32::MAX as u64 - 2, 1 << 37, 1 << 61, u64::MAX];
@@ -246,6 +190,11 @@ mod tests {
 
     fn cipher(size: SectorSize, kernel: Kernel) -> SectorCipher {
         SectorCipher::xts_aes_256(dk(), size, kernel).unwrap()
+    }
+
+    /// All but the oracle.
+    fn faster_kernels() -> impl Iterator<Item = Kernel> {
+        Kernel::available().filter(|kernel| *kernel != Kernel::Portable)
     }
 
     fn random(bytes: usize) -> Vec<u8> {
@@ -287,15 +236,18 @@ mod tests {
         let first = SectorIndex::new(7);
         let plain = random(300 * size.bytes());
         let expected = sealed(&cipher(size, Kernel::Portable), first, &plain);
-        let batched = cipher(size, Kernel::Batched);
-        for run in 1..=300 {
-            let (plain, expected) = (&plain[..run * size.bytes()], &expected[..run * size.bytes()]);
-            let mut bytes = sealed(&batched, first, plain);
-            assert!(bytes == expected, "sealing {run} sectors");
-            let open = batched.open(first, SectorBuf::to_load(&mut bytes, size));
-            assert!(open.as_plain() == plain, "opening {run} sectors");
-            let again = batched.seal(first, open);
-            assert!(again.as_sealed() == expected, "sealing {run} sectors in place");
+        for kernel in faster_kernels() {
+            let (name, cipher) = (kernel.name(), cipher(size, kernel));
+            for run in 1..=300 {
+                let bytes = run * size.bytes();
+                let (plain, expected) = (&plain[..bytes], &expected[..bytes]);
+                let mut bytes = sealed(&cipher, first, plain);
+                assert!(bytes == expected, "{name} sealing {run} sectors");
+                let open = cipher.open(first, SectorBuf::to_load(&mut bytes, size));
+                assert!(open.as_plain() == plain, "{name} opening {run} sectors");
+                let again = cipher.seal(first, open);
+                assert!(again.as_sealed() == expected, "{name} sealing {run} sectors in place");
+            }
         }
     }
 
@@ -305,10 +257,38 @@ mod tests {
             for first in FIRST_SECTORS.map(SectorIndex::new) {
                 let plain = random(67 * size.bytes());
                 let expected = sealed(&cipher(size, Kernel::Portable), first, &plain);
-                let batched = cipher(size, Kernel::Batched);
-                assert!(sealed(&batched, first, &plain) == expected, "from {first:?}");
-                assert!(opened(&batched, first, &expected) == plain, "from {first:?}");
+                for kernel in faster_kernels() {
+                    let (name, cipher) = (kernel.name(), cipher(size, kernel));
+                    assert!(sealed(&cipher, first, &plain) == expected, "{name} from {first:?}");
+                    assert!(opened(&cipher, first, &expected) == plain, "{name} from {first:?}");
+                }
             }
+        }
+    }
+
+    /// Units of every length that a kernel takes, where a step ends anywhere.
+    #[test]
+    fn kernels_agree_on_units_of_1_to_100_blocks() {
+        let oracle = cipher(SectorSize::S512, Kernel::Portable);
+        for kernel in faster_kernels() {
+            let cipher = cipher(SectorSize::S512, kernel);
+            for (blocks, tweak) in (1..=100).zip([0, 1 << 64, u128::MAX].into_iter().cycle()) {
+                let plain = random(blocks * 16);
+                let (mut unit, mut expected) = (plain.clone(), plain.clone());
+                cipher.seal_unit(tweak, &mut unit).unwrap();
+                oracle.seal_unit(tweak, &mut expected).unwrap();
+                assert!(unit == expected, "{} sealing {blocks} blocks", kernel.name());
+                cipher.open_unit(tweak, &mut unit).unwrap();
+                assert!(unit == plain, "{} opening {blocks} blocks", kernel.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_the_processor_cannot_run_is_refused() {
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| !kernel.is_available()) {
+            let refused = SectorCipher::xts_aes_256(dk(), SectorSize::S512, kernel).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Unsupported);
         }
     }
 
@@ -318,7 +298,7 @@ mod tests {
         for size in SectorSize::ALL {
             let bytes = 5 * size.bytes();
             let plain = random(bytes + 64);
-            for kernel in Kernel::ALL {
+            for kernel in Kernel::available() {
                 let cipher = cipher(size, kernel);
                 for (from, to) in (0..64).zip((0..64).rev()) {
                     let plain = &plain[from..][..bytes];
@@ -338,7 +318,7 @@ mod tests {
     #[test]
     fn a_run_is_its_sectors_one_by_one() {
         for size in SectorSize::ALL {
-            for kernel in Kernel::ALL {
+            for kernel in Kernel::available() {
                 let cipher = cipher(size, kernel);
                 let plain = random(70 * size.bytes());
                 let together = sealed(&cipher, SectorIndex::new(100), &plain);
@@ -355,7 +335,7 @@ mod tests {
     fn holes_stay_zeros_and_do_not_disturb_their_neighbours() {
         let first = SectorIndex::new(40);
         for size in SectorSize::ALL {
-            for kernel in Kernel::ALL {
+            for kernel in Kernel::available() {
                 let cipher = cipher(size, kernel);
                 for pattern in 0_u8..=255 {
                     let mut plain = random(8 * size.bytes());
@@ -374,7 +354,7 @@ mod tests {
     #[test]
     fn written_zeros_are_sealed() {
         for size in SectorSize::ALL {
-            for kernel in Kernel::ALL {
+            for kernel in Kernel::available() {
                 let cipher = cipher(size, kernel);
                 let zeros = vec![0; 3 * size.bytes()];
                 let payload = sealed(&cipher, SectorIndex::new(0), &zeros);
@@ -411,7 +391,7 @@ mod tests {
 
     #[test]
     fn no_sectors_are_no_work() {
-        for kernel in Kernel::ALL {
+        for kernel in Kernel::available() {
             let cipher = cipher(SectorSize::S4096, kernel);
             assert!(sealed(&cipher, SectorIndex::new(0), &[]).is_empty());
             assert!(opened(&cipher, SectorIndex::new(0), &[]).is_empty());
@@ -420,7 +400,7 @@ mod tests {
 
     #[test]
     fn units_without_a_whole_block_are_refused() {
-        for kernel in Kernel::ALL {
+        for kernel in Kernel::available() {
             let cipher = cipher(SectorSize::S512, kernel);
             for len in [0, 1, 15] {
                 let refused = cipher.seal_unit(0, &mut vec![0; len]).unwrap_err();

@@ -1,8 +1,10 @@
 //! The offline check of a state directory.
 
 use super::assembly::{open_hsm, open_records};
+use super::migrate::refuse_unfinished_move;
 use super::state_dir;
 use crate::config::Config;
+use crate::crypto::SecretText;
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
@@ -40,16 +42,17 @@ pub struct Finding {
 /// deleted; nothing else can be repaired without a chance of loss.
 ///
 /// # Errors
-/// `in-use` while a daemon lives; `integrity` when the root key does not fit.
-pub fn check(config: &Config, repair: bool) -> Result<CheckReport> {
+/// `in-use` while a daemon lives; `wrong-secret`; `integrity` when the root key does not fit.
+pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Result<CheckReport> {
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
-    let hsm = open_hsm(config)?;
+    refuse_unfinished_move(&config.state_dir)?;
+    let hsm = open_hsm(config, secret)?;
     let records = open_records(config, &*hsm)?;
     let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
     let mut report = CheckReport { checked: 0, findings: Vec::new() };
 
-    let kms = match Kms::open(open_records(config, &*hsm)?, hsm.clone(), Arc::new(SystemClock)) {
+    let kms = match Kms::open(records.clone(), hsm.clone(), Arc::new(SystemClock)) {
         Ok(kms) => {
             report.checked += kms.list().len() as u64;
             Some(kms)

@@ -1,25 +1,13 @@
-//! Making a state directory and its root key.
+//! Making a state directory and its root key, and changing the passphrase of that.
 
-use super::assembly::not_built_in;
+use super::assembly::token_settings;
+use super::hsm_secret::{HsmSecret, demand};
 use super::state_dir;
 use crate::config::{Config, HsmChoice, RootKeyProtection};
-use crate::error::Result;
-use crate::kms::SoftHsm;
-use std::path::PathBuf;
-
-/// Where the root key comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RootKeyKind {
-    /// A file of random bytes, readable by its owner alone.
-    File,
-}
-
-/// How to initialise.
-#[derive(Debug, Clone, Copy)]
-pub struct InitOptions {
-    /// Where the root key comes from.
-    pub root_key: RootKeyKind,
-}
+use crate::crypto::{SecretText, StretchCost};
+use crate::error::{Error, ErrorKind, Result};
+use crate::kms::{Pkcs11Hsm, RootKeyFile, SoftHsm};
+use std::path::{Path, PathBuf};
 
 /// What was made.
 #[derive(Debug, Clone)]
@@ -28,29 +16,104 @@ pub struct InitReport {
     pub created: Vec<PathBuf>,
 }
 
-/// Makes the state directory and the root key.
+/// Makes the state directory and the root key of the kind that the configuration names; `secret`
+/// is what [`super::needed_secret`] says.
 ///
 /// # Errors
 /// `exists` when there is a root key already: a second one would make every disk unreadable;
 /// `io`, `no-space`, `denied`.
-pub fn init(config: &Config, options: InitOptions) -> Result<InitReport> {
-    let RootKeyKind::File = options.root_key;
-    let root_key_file = match &config.kms.hsm {
-        HsmChoice::Soft { root_key_file, protection: RootKeyProtection::FilePermissions } => {
-            root_key_file
-        }
-        HsmChoice::Soft { protection: RootKeyProtection::Passphrase, .. } => {
-            return Err(not_built_in("kms.passphrase", "leave out kms.passphrase"));
-        }
-        HsmChoice::Pkcs11 { .. } => {
-            return Err(not_built_in("kms.hsm = \"pkcs11\"", "set kms.hsm = \"soft\""));
-        }
-    };
+pub fn init(config: &Config, secret: Option<&SecretText>) -> Result<InitReport> {
     let is_new = !config.state_dir.exists();
     state_dir::create(&config.state_dir)?;
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
-    SoftHsm::initialise(root_key_file, &config.state_dir.join("hsm"))?;
-    let created = is_new.then(|| config.state_dir.clone()).into_iter();
-    Ok(InitReport { created: created.chain([root_key_file.clone()]).collect() })
+    let mut created: Vec<PathBuf> = is_new.then(|| config.state_dir.clone()).into_iter().collect();
+    match &config.kms.hsm {
+        HsmChoice::Soft { root_key_file, protection } => {
+            let passphrase = match protection {
+                RootKeyProtection::FilePermissions => None,
+                RootKeyProtection::Passphrase => {
+                    let passphrase = demand(secret, HsmSecret::Passphrase)?;
+                    Some((passphrase, StretchCost::RECOMMENDED))
+                }
+            };
+            SoftHsm::initialise_under(passphrase, root_key_file, &config.state_dir.join("hsm"))?;
+            created.push(root_key_file.clone());
+        }
+        HsmChoice::Pkcs11 { module, token, pin_file } => {
+            token_settings(module, token, pin_file.as_deref(), secret)
+                .and_then(Pkcs11Hsm::initialise)
+                .map_err(|error| with_token_help(error, module, token))?;
+        }
+    }
+    Ok(InitReport { created })
+}
+
+/// A token that is not there may not have been made yet: says how.
+fn with_token_help(error: Error, module: &Path, token: &str) -> Error {
+    if !error.message().contains("shows no token") {
+        return error;
+    }
+    let fix = match module.to_string_lossy().contains("softhsm") {
+        true => format!("softhsm2-util --init-token --free --label {token}"),
+        false => format!(
+            "pkcs11-tool --module {m} --init-token --label {token}, then pkcs11-tool --module {m} \
+             --init-pin --login --login-type so",
+            m = module.display()
+        ),
+    };
+    Error::new(error.kind(), error.message().to_owned()).remedy(fix)
+}
+
+/// The root key of a software HSM that no daemon works with.
+pub struct OfflineRootKey<'a> {
+    path: &'a PathBuf,
+    _lock: state_dir::StateLock,
+}
+
+impl<'a> OfflineRootKey<'a> {
+    /// Takes the lock of the state directory.
+    ///
+    /// # Errors
+    /// `in-use` while a daemon lives; `unsupported` when the HSM is none in software; `denied`.
+    pub fn lock(config: &'a Config) -> Result<Self> {
+        let HsmChoice::Soft { root_key_file, .. } = &config.kms.hsm else {
+            let message = "a passphrase is for kms.hsm = \"soft\"";
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .remedy("change the PIN of a token with its own tools"));
+        };
+        state_dir::check_privacy(&config.state_dir)?;
+        let lock = state_dir::lock(&config.state_dir)?;
+        Ok(OfflineRootKey { path: root_key_file, _lock: lock })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &PathBuf {
+        self.path
+    }
+
+    /// What it takes to change the passphrase; a root key that has none needs nothing.
+    ///
+    /// # Errors
+    /// `not-found`, `integrity`.
+    pub fn needed_secret(&self) -> Result<Option<HsmSecret>> {
+        let has_passphrase = RootKeyFile::at(self.path).has_passphrase()?;
+        Ok(has_passphrase.then_some(HsmSecret::Passphrase))
+    }
+
+    /// Refuses a passphrase that is not the present one.
+    ///
+    /// # Errors
+    /// `wrong-secret`.
+    pub fn try_passphrase(&self, present: &SecretText) -> Result<()> {
+        RootKeyFile::at(self.path).open_with_passphrase(present).map(|_| ())
+    }
+
+    /// Puts the root key under another passphrase.
+    ///
+    /// # Errors
+    /// `wrong-secret`, `io`, `no-space`; the old passphrase holds then.
+    pub fn change_passphrase(&self, present: Option<&SecretText>, new: &SecretText) -> Result<()> {
+        RootKeyFile::at(self.path).change_passphrase(present, new, StretchCost::RECOMMENDED)
+    }
 }

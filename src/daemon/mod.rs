@@ -3,11 +3,16 @@
 mod assembly;
 mod check;
 mod deadlines;
+mod hsm_secret;
 mod init;
+mod migrate;
 mod serve;
 mod shutdown;
 mod state_dir;
 
+pub use crate::crypto::SecretText;
 pub use check::{CheckReport, Finding, check};
-pub use init::{InitOptions, InitReport, RootKeyKind, init};
+pub use hsm_secret::{HsmSecret, needed_secret};
+pub use init::{InitReport, OfflineRootKey, init};
+pub use migrate::{MoveReport, migrate};
 pub use serve::{Ready, serve};

@@ -2,9 +2,11 @@
 
 use super::assembly::assemble;
 use super::deadlines::Deadlines;
+use super::migrate::refuse_unfinished_move;
 use super::shutdown;
 use super::state_dir;
 use crate::config::Config;
+use crate::crypto::SecretText;
 use crate::error::{Error, Result};
 use crate::fs::Namespace;
 use crate::fuse::{FuseKernelCache, MountOptions, mount, prepare_mountpoint};
@@ -23,11 +25,15 @@ pub struct Ready {
 }
 
 /// Serves a mount until it is unmounted, stopped, or signalled to end. `announce` is called once,
-/// when the mount answers. Must be called before the process has other threads.
+/// when the mount answers; `secret` is what [`super::needed_secret`] says. Must be called before the process has other threads.
 ///
 /// # Errors
-/// Whatever keeps the mount from being made; nothing is left behind then.
-pub fn serve(config: Config, announce: &mut dyn FnMut(Ready)) -> Result<()> {
+/// `wrong-secret`; whatever else keeps the mount from being made; nothing is left behind then.
+pub fn serve(
+    config: Config,
+    secret: Option<&SecretText>,
+    announce: &mut dyn FnMut(Ready),
+) -> Result<()> {
     sys::forbid_dumps()?;
     sys::block_termination_signals()?;
     if let sys::IoFlusher::Refused(error) = sys::ask_for_io_flusher() {
@@ -36,10 +42,11 @@ pub fn serve(config: Config, announce: &mut dyn FnMut(Ready)) -> Result<()> {
     prepare_mountpoint(&config.mountpoint)?;
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
+    refuse_unfinished_move(&config.state_dir)?;
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());
-    let service = Arc::new(assemble(&config, kernel.clone())?);
+    let service = Arc::new(assemble(&config, secret, kernel.clone())?);
     service.load()?;
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     KeyPendingImport,
     /// The caller's roles do not allow this.
     Denied,
+    /// A passphrase or PIN is not the right one; another can be tried.
+    WrongSecret,
     /// The agency that lets EVS use the KMS is missing.
     NoAgency,
     /// The object protects itself: the default key, a server's system disk.
@@ -68,6 +70,7 @@ impl ErrorKind {
             K::KeyGone,
             K::KeyPendingImport,
             K::Denied,
+            K::WrongSecret,
             K::NoAgency,
             K::Protected,
             K::Integrity,
@@ -97,6 +100,7 @@ impl ErrorKind {
             | ErrorKind::KeyGone
             | ErrorKind::KeyPendingImport => "key-unusable",
             ErrorKind::Denied => "denied",
+            ErrorKind::WrongSecret => "wrong-secret",
             ErrorKind::NoAgency => "no-agency",
             ErrorKind::Protected => "protected",
             ErrorKind::Integrity => "integrity",
@@ -124,7 +128,9 @@ impl ErrorKind {
             ErrorKind::KeyDisabled => Errno::KEYREVOKED.raw_os_error(),
             ErrorKind::KeyPendingDeletion => Errno::KEYEXPIRED.raw_os_error(),
             ErrorKind::KeyGone | ErrorKind::KeyPendingImport => Errno::NOKEY.raw_os_error(),
-            ErrorKind::Denied | ErrorKind::NoAgency => Errno::ACCESS.raw_os_error(),
+            ErrorKind::Denied | ErrorKind::WrongSecret | ErrorKind::NoAgency => {
+                Errno::ACCESS.raw_os_error()
+            }
             ErrorKind::Protected => Errno::PERM.raw_os_error(),
             ErrorKind::Integrity => Errno::KEYREJECTED.raw_os_error(),
             ErrorKind::WrongContext => Errno::UCLEAN.raw_os_error(),
@@ -149,7 +155,10 @@ impl ErrorKind {
             | ErrorKind::KeyPendingDeletion
             | ErrorKind::KeyGone
             | ErrorKind::KeyPendingImport => 5,
-            ErrorKind::Denied | ErrorKind::NoAgency | ErrorKind::Protected => 6,
+            ErrorKind::Denied
+            | ErrorKind::WrongSecret
+            | ErrorKind::NoAgency
+            | ErrorKind::Protected => 6,
             ErrorKind::Integrity | ErrorKind::WrongContext => 7,
             ErrorKind::KmsUnreachable => 8,
             ErrorKind::NoSpace | ErrorKind::Quota => 9,

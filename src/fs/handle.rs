@@ -43,10 +43,8 @@ pub struct OpenMode {
 pub enum PageCache {
     /// Its pages, also from earlier opens: only this daemon changes the file.
     Keep,
-    /// Nothing; writes may run side by side.
+    /// Nothing: every read and write is a request, and writes may run side by side.
     BypassInParallel,
-    /// Nothing; every read and write is a request.
-    Bypass,
 }
 
 /// A file that was opened.

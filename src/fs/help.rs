@@ -7,6 +7,8 @@ evsfs control directory
   control      JSON requests: write one line, read the answer from the same descriptor
   error        your last refused operation: code, reason, remedy
   agency       read: the agency or nothing; write: create or delete
+  default-encryption
+               read or write: off, or on ALIAS; what disks get whose creator does not say
   version      the program's version
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
@@ -19,13 +21,14 @@ evsfs control directory
   disks/NAME/delete         write: the disk's name
 
   keys/create               write: alias=finance [description=\"...\"] [origin=external]
-  keys/ALIAS/...            one value a file: state created deletion-date disks ...
+  keys/ALIAS/...            one value a file: state created deletion-date disks attached-disks ...
   keys/ALIAS/enable, disable, cancel-deletion         write: a newline
   keys/ALIAS/rotate, delete-material                  write: a newline
   keys/ALIAS/rotation                                 write: off, on, or on and a number of days
   keys/ALIAS/import-parameters                        write: a newline; read: the key to wrap under
   keys/ALIAS/import         write: material=HEX or wrapped=HEX [token=TOKEN] [expires=DATE]
   keys/ALIAS/schedule-deletion                        write: the number of days, 7 to 1096
+  keys/ALIAS/confirm-deletion                         write: the key's alias
 
 Examples, in the mount:
 

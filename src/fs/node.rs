@@ -104,6 +104,7 @@ control_files! {
         Request = "control" Both,
         Error = "error" Value,
         Agency = "agency" Both,
+        DefaultEncryption = "default-encryption" Both,
     }
 }
 
@@ -148,7 +149,10 @@ control_files! {
         RotationDate = "rotation-date" Value,
         ExpiryDate = "expiry-date" Value,
         Description = "description" Value,
+        DeletionWaitsUntil = "deletion-waits-until" Value,
         Disks = "disks" Value,
+        AttachedDisks = "attached-disks" Value,
+        ForeignDisks = "foreign-disks" Value,
         Enable = "enable" Verb,
         Disable = "disable" Verb,
         ScheduleDeletion = "schedule-deletion" Verb,
@@ -157,6 +161,7 @@ control_files! {
         ImportParameters = "import-parameters" Both,
         Import = "import" Verb,
         DeleteMaterial = "delete-material" Verb,
+        ConfirmDeletion = "confirm-deletion" Verb,
     }
 }
 

@@ -5,6 +5,7 @@ use super::namespace::Namespace;
 use super::node::{ControlFile, DiskFile, KeyFile, Node};
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::Name;
 use crate::service::{Command, DiskEntry, DiskInfo, KeyInfo, Reply, VersionInfo};
 
 impl Namespace {
@@ -20,6 +21,7 @@ impl Namespace {
             }
             Node::ControlFile(ControlFile::Error) => Ok(self.refusals().text(caller.uid())),
             Node::ControlFile(ControlFile::Agency) => self.agency(caller),
+            Node::ControlFile(ControlFile::DefaultEncryption) => self.default_encryption(caller),
             Node::DiskFile(id, file) => {
                 let entry = self.service().visible_disk(caller, id).ok_or_else(gone)?;
                 match file {
@@ -46,6 +48,16 @@ impl Namespace {
                 Ok(agency.name.map(|name| format!("{name}\n")).unwrap_or_default())
             }
             _ => Err(Error::new(ErrorKind::Internal, "asking for the agency")),
+        }
+    }
+
+    fn default_encryption(&self, caller: Caller) -> Result<String> {
+        match self.service().execute(caller, Command::DefaultEncryptionShow)? {
+            Reply::DefaultEncryption(default) => Ok(match default.key {
+                Some(key) => format!("on {key}\n"),
+                None => "off\n".to_owned(),
+            }),
+            _ => Err(Error::new(ErrorKind::Internal, "asking for the default encryption")),
         }
     }
 }
@@ -95,10 +107,10 @@ fn key_value(key: &KeyInfo, file: KeyFile) -> String {
         KeyFile::RotationDate => key.rotation_date.clone().unwrap_or_default(),
         KeyFile::ExpiryDate => key.expiry_date.clone().unwrap_or_default(),
         KeyFile::Description => key.description.clone(),
-        KeyFile::Disks => {
-            // One name a line: the exception to one value a file, as in configfs lists.
-            return key.disks.iter().map(|name| format!("{name}\n")).collect();
-        }
+        KeyFile::DeletionWaitsUntil => key.deletion_waits_until.clone().unwrap_or_default(),
+        KeyFile::Disks => return one_a_line(&key.disks),
+        KeyFile::AttachedDisks => return one_a_line(&key.attached_disks),
+        KeyFile::ForeignDisks => key.foreign_disks.map(|n| n.to_string()).unwrap_or_default(),
         KeyFile::Enable
         | KeyFile::Disable
         | KeyFile::ScheduleDeletion
@@ -106,9 +118,15 @@ fn key_value(key: &KeyInfo, file: KeyFile) -> String {
         | KeyFile::Rotate
         | KeyFile::ImportParameters
         | KeyFile::Import
-        | KeyFile::DeleteMaterial => String::new(),
+        | KeyFile::DeleteMaterial
+        | KeyFile::ConfirmDeletion => String::new(),
     };
     value + "\n"
+}
+
+/// The exception to one value a file, as in configfs lists.
+fn one_a_line(names: &[Name]) -> String {
+    names.iter().map(|name| format!("{name}\n")).collect()
 }
 
 fn io_counters(entry: &DiskEntry) -> String {

@@ -26,6 +26,7 @@ impl Namespace {
                 "delete" => Ok(Command::AgencyDelete),
                 _ => Err(wants("agency", "create or delete")),
             },
+            Node::ControlFile(ControlFile::DefaultEncryption) => default_encryption(line.trim()),
             Node::DiskFile(id, file) => self.disk_command(caller, id, file, line.trim()),
             Node::KeyFile(id, file) => self.key_command(caller, id, file, line.trim()),
             _ => Err(Error::new(ErrorKind::Denied, "this file is not to be written")),
@@ -78,6 +79,13 @@ impl Namespace {
         if file == KeyFile::Import {
             return import_command(&alias, text);
         }
+        if file == KeyFile::ConfirmDeletion {
+            // It cannot be undone, so it takes the name, as deleting a disk does.
+            return match text == alias.as_str() {
+                true => Ok(Command::KeyConfirmDeletion(alias)),
+                false => Err(wants("confirm-deletion", "the key's own alias")),
+            };
+        }
         if !text.is_empty() {
             return Err(wants(file.name(), "a newline"));
         }
@@ -121,6 +129,14 @@ fn import_command(alias: &Alias, text: &str) -> Result<Command> {
     }
     words.insert_text("alias", alias.as_str())?;
     Command::from_request("key.import", words)
+}
+
+fn default_encryption(text: &str) -> Result<Command> {
+    match text.strip_prefix("on ") {
+        Some(alias) => Ok(Command::DefaultEncryptionSet(Some(Alias::parse(alias.trim())?))),
+        None if text == "off" => Ok(Command::DefaultEncryptionSet(None)),
+        None => Err(wants("default-encryption", "off, or on and the alias of a key")),
+    }
 }
 
 fn wants(file: &str, what: &str) -> Error {

@@ -61,6 +61,5 @@ pub(super) fn open_flags(cache: PageCache) -> FopenFlags {
         PageCache::BypassInParallel => {
             FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
         }
-        PageCache::Bypass => FopenFlags::FOPEN_DIRECT_IO,
     }
 }

@@ -101,6 +101,15 @@ impl Kms {
         Ok(Some(wrapped))
     }
 
+    /// Refuses a key under which no data key could be made or opened at this moment.
+    ///
+    /// # Errors
+    /// `key-unusable` as for [`Kms::generate_dk`].
+    pub fn require_usable(&self, key: KeyId) -> Result<()> {
+        self.deadlines.observe();
+        self.usable(key).map(drop)
+    }
+
     /// The key, if data keys may be made and opened under it at this moment.
     fn usable(&self, id: KeyId) -> Result<Key> {
         let mut key = self.ring.get(id).ok_or_else(|| Key::gone(format!("key {id}")))?;
@@ -114,7 +123,12 @@ impl Kms {
     }
 }
 
-fn associated_data(disk: DiskId, key: KeyId, version: u32, sector_size: SectorSize) -> Vec<u8> {
+pub(super) fn associated_data(
+    disk: DiskId,
+    key: KeyId,
+    version: u32,
+    sector_size: SectorSize,
+) -> Vec<u8> {
     EncryptionContext::for_disk(disk, key, version, sector_size).to_associated_data()
 }
 

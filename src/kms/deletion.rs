@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::id::Alias;
+use jiff::Timestamp;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -126,6 +127,17 @@ impl Kms {
         drop(change);
         self.destroy(&key)?;
         Ok(key.view())
+    }
+
+    /// Until when, by the wall clock, the destruction of a key waits whose deadline has passed by a
+    /// clock that is in doubt; `None` when none waits.
+    pub fn deletion_waits_until(&self, key: &KeyView) -> Option<Timestamp> {
+        let date = key.deletion_date?;
+        self.deadlines.observe();
+        if self.deadlines.judge(date) != Deadline::Doubted {
+            return None;
+        }
+        self.deadlines.now().checked_add(self.deadlines.time_until(date)).ok()
     }
 
     /// How long until [`Kms::destroy_due`] may have something to do, if nobody sets the clock;

@@ -216,8 +216,7 @@ impl Kms {
     /// The digest to keep of this material.
     fn digest(&self, key: &Key, material: &Secret<32>) -> Result<String> {
         let record_key = self.hsm.record_key()?;
-        // No path of a record has a blank, so no record's tag can be taken for this.
-        let label = format!("imported material of {}", key.id);
+        let label = digest_label(key.id);
         let is_same = match &key.material_digest {
             Some(known) => record_key.verify(&label, material.expose(), &from_hex(known)?),
             None => true,
@@ -233,6 +232,12 @@ impl Kms {
         .code(Code::KMS_2606)
         .remedy("import the material its disks were encrypted under, or make another key"))
     }
+}
+
+/// The text that a digest of imported material is bound to. No path of a record has a blank, so no
+/// record's tag can be taken for one.
+pub(super) fn digest_label(key: KeyId) -> String {
+    format!("imported material of {key}")
 }
 
 #[cfg(test)]

@@ -85,6 +85,10 @@ pub(super) struct Key {
     /// When version 2 was made, version 3, and so on.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rotated: Vec<Timestamp>,
+    /// The oldest version whose material is in the module: versions before it stayed in another one
+    /// when the keys were moved.
+    #[serde(skip_serializing_if = "is_first", default = "first")]
+    pub oldest: u32,
     /// When material was first imported.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub imported: Option<Timestamp>,
@@ -94,6 +98,16 @@ pub(super) struct Key {
     /// By which the same material is recognised when it is imported again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub material_digest: Option<String>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+// The form serde asks for.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_first(version: &u32) -> bool {
+    *version == first()
 }
 
 impl Key {
@@ -116,6 +130,7 @@ impl Key {
             rotation_days: None,
             rotation_due: None,
             rotated: Vec::new(),
+            oldest: first(),
             imported: None,
             expires: None,
             material_digest: None,
@@ -142,6 +157,9 @@ impl Key {
         }
         if self.origin == Origin::External && self.version > 1 {
             return Some("has imported material and several versions");
+        }
+        if self.oldest == 0 || self.oldest > self.version.max(1) {
+            return Some("has no version as old as its oldest");
         }
         if self.expires.is_some() && self.material != Material::Present {
             return Some("has an expiry date and no material");
@@ -229,7 +247,7 @@ impl Key {
     /// The material the module should hold for this key.
     pub fn cmks(&self) -> Vec<CmkVersion> {
         match self.material {
-            Material::Present => self.versions().collect(),
+            Material::Present => self.versions().filter(|cmk| cmk.version >= self.oldest).collect(),
             Material::Leaving | Material::Absent => Vec::new(),
         }
     }

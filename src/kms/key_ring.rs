@@ -156,6 +156,6 @@ fn directory() -> Result<RecordPath> {
     RecordPath::parse(DIRECTORY)
 }
 
-fn path_of(id: KeyId) -> Result<RecordPath> {
+pub(super) fn path_of(id: KeyId) -> Result<RecordPath> {
     directory()?.join(&format!("{id}{SUFFIX}"))
 }

@@ -1,8 +1,8 @@
 //! The only door to keys (RULES section 2): an embedded key management service.
 //!
 //! [`Kms`] keeps the project's master keys: their states, aliases and deadlines, each in an
-//! authenticated record. Their material is in an [`Hsm`], of which [`SoftHsm`] is the one in
-//! software. Data keys of disks are made, wrapped, inside the module; opened ones are handed out
+//! authenticated record. Their material is in an [`Hsm`]: [`SoftHsm`] in software, [`Pkcs11Hsm`] in
+//! a token. Data keys of disks are made, wrapped, inside the module; opened ones are handed out
 //! as [`crate::crypto::Dk`], in locked memory, and only while their master key is enabled.
 //!
 //! ```text
@@ -11,8 +11,12 @@
 //!        |                              |                       |
 //!        +---- key_ring: records  ------+---- deadlines --------+---- hsm: material
 //!                  |                              |                       |
-//!              key, state                    clock_watch               soft_hsm
+//!              key, state                    clock_watch    soft_hsm over root_key; pkcs11_hsm
 //! ```
+//!
+//! `pkcs11_hsm` is over `pkcs11_wrapping` (forms of a wrapped data key), `pkcs11_module` and
+//! `pkcs11_token` (finding the token, sessions, the one login) and `pkcs11_patience` (calls that may
+//! be slow).
 //!
 //! Not covered: somebody who can write the state directory can put back an older record with its
 //! genuine seal, such as that of a disabled key from when it was enabled. Material that was
@@ -24,11 +28,19 @@ mod data_keys;
 mod deadlines;
 mod deletion;
 mod hsm;
+mod hsm_move;
 mod import;
 mod import_keys;
 mod key;
 mod key_ring;
 mod key_service;
+mod pkcs11_fault;
+mod pkcs11_hsm;
+mod pkcs11_module;
+mod pkcs11_patience;
+mod pkcs11_token;
+mod pkcs11_wrapping;
+mod root_key;
 mod rotation;
 mod soft_hsm;
 mod state;
@@ -36,9 +48,13 @@ mod upload;
 
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
+pub use hsm_move::KeyMove;
 pub use import_keys::ImportParameters;
 pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
+pub use pkcs11_hsm::{Pkcs11Hsm, Pkcs11Settings};
+pub use pkcs11_token::PinSource;
+pub use root_key::RootKeyFile;
 pub use rotation::{DEFAULT_ROTATION_DAYS, ROTATION_DAYS};
 pub use soft_hsm::SoftHsm;
 pub use state::{KeyState, Material, Operation, Outcome};

@@ -1,7 +1,7 @@
 //! A security module in software: material in files, wrapped under a root key.
 //!
-//! The root key is 32 random bytes in a file of its own, wherever the configuration says. Material
-//! lies in the module's directory, one file `<key id>.<version>.key` each:
+//! The root key is in a file of its own, wherever the configuration says; `root_key` has its forms.
+//! Material lies in the module's directory, one file `<key id>.<version>.key` each:
 //!
 //! | field | offset | bytes | meaning |
 //! |---|---|---|---|
@@ -17,9 +17,12 @@
 
 use super::hsm::CmkVersion;
 use super::hsm::Hsm;
+use super::root_key::RootKeyFile;
 use crate::crypto::Dk;
 use crate::crypto::RecordKey;
 use crate::crypto::Secret;
+use crate::crypto::SecretText;
+use crate::crypto::StretchCost;
 use crate::crypto::WrappingKey;
 use crate::error::Code;
 use crate::error::Error;
@@ -27,10 +30,9 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::id::KeyId;
 use crate::records::PrivateDir;
-use crate::records::PrivateFile;
 use crate::sync::Mutex;
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,16 +62,20 @@ impl SoftHsm {
     /// `exists` when there is such a file already: another root key would make all that is under
     /// the present one unreadable. `io`.
     pub fn initialise(root_key_file: &Path, directory: &Path) -> Result<()> {
+        SoftHsm::initialise_under(None, root_key_file, directory)
+    }
+
+    /// As [`SoftHsm::initialise`], with the root key under a passphrase if one is given.
+    ///
+    /// # Errors
+    /// As for [`SoftHsm::initialise`]; `quota`.
+    pub fn initialise_under(
+        passphrase: Option<(&SecretText, StretchCost)>,
+        root_key_file: &Path,
+        directory: &Path,
+    ) -> Result<()> {
         PrivateDir::open_or_create(directory)?;
-        let file = PrivateFile::create(root_key_file)?;
-        let root = Secret::<ROOT_BYTES>::random()?;
-        let written = file.file().write_all(root.expose()).and_then(|()| file.file().sync_all());
-        if let Err(cause) = written {
-            // Nothing is under it yet, and half a root key would only be in the way.
-            let _ = std::fs::remove_file(root_key_file);
-            return Err(Error::io(format!("writing {}", root_key_file.display()), cause));
-        }
-        PrivateFile::make_creation_durable(root_key_file)
+        RootKeyFile::at(root_key_file).create(passphrase)
     }
 
     /// Opens the module.
@@ -78,10 +84,10 @@ impl SoftHsm {
     /// `not-found` when there is no root key; `integrity` when its file has another length than a
     /// root key, is open to others, or is not the root key this directory was made with.
     pub fn open(root_key_file: &Path, directory: &Path) -> Result<Self> {
-        SoftHsm::with_root(read_root(root_key_file)?, directory)
+        SoftHsm::with_root(RootKeyFile::at(root_key_file).open()?, directory)
     }
 
-    /// Opens the module with a root key that came from elsewhere than a file.
+    /// Opens the module with a root key that came from elsewhere than a plain file.
     ///
     /// # Errors
     /// As for [`SoftHsm::open`].
@@ -97,6 +103,22 @@ impl SoftHsm {
         Ok(module)
     }
 
+    /// Destroys the root key and all material, for good. Can be repeated.
+    ///
+    /// # Errors
+    /// `integrity` when something is there that is not ours; `io`.
+    pub fn erase(root_key_file: &Path, directory: &Path) -> Result<()> {
+        // First, since without it the rest says nothing.
+        RootKeyFile::at(root_key_file).erase()?;
+        let directory = PrivateDir::open(directory)?;
+        for name in directory.names()? {
+            if parse_file_name(&name).is_some() {
+                erase_file(&directory, &name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The opened material of `cmk`.
     fn material(&self, cmk: CmkVersion) -> Result<Arc<WrappingKey>> {
         let mut opened = self.opened.lock();
@@ -109,6 +131,11 @@ impl SoftHsm {
     }
 
     fn load(&self, cmk: CmkVersion) -> Result<WrappingKey> {
+        WrappingKey::from_secret(&self.copy_of(cmk)?)
+    }
+
+    /// Imported material on its way into another module.
+    pub(super) fn copy_of(&self, cmk: CmkVersion) -> Result<Secret<MATERIAL_BYTES>> {
         let name = file_name(cmk);
         let Some(bytes) = self.directory.read(&name, FILE_BYTES)? else {
             return Err(Error::new(
@@ -135,14 +162,13 @@ impl SoftHsm {
             }
         };
         let wrapped = bytes.strip_prefix(MAGIC).ok_or_else(|| refuse(None))?;
-        let secret = Secret::<MATERIAL_BYTES>::fill(|material| {
+        Secret::<MATERIAL_BYTES>::fill(|material| {
             self.wrapping.unwrap_into(&associated_with(cmk), wrapped, material)
         })
         .map_err(|cause| match cause.kind() {
             ErrorKind::WrongContext => refuse(Some(cause)),
             _ => cause,
-        })?;
-        WrappingKey::from_secret(&secret)
+        })
     }
 }
 
@@ -202,22 +228,16 @@ impl Hsm for SoftHsm {
     }
 }
 
-fn read_root(path: &Path) -> Result<Secret<ROOT_BYTES>> {
-    let place = path.display();
-    let Some(file) = PrivateFile::open(path)? else {
-        return Err(Error::new(ErrorKind::NotFound, format!("there is no root key {place}"))
-            .remedy("evsfs init, for a new state directory; else restore the root key"));
-    };
-    let reading = |cause| Error::io(format!("reading root key {place}"), cause);
-    if file.file().metadata().map_err(reading)?.len() != ROOT_BYTES as u64 {
-        return Err(Error::new(
-            ErrorKind::Integrity,
-            format!("root key {place} is not {ROOT_BYTES} bytes long"),
-        )
-        .remedy("restore the root key from its backup"));
+fn erase_file(directory: &PrivateDir, name: &str) -> Result<()> {
+    if let Some(file) = directory.open_file_for_overwriting(name)? {
+        let erased = file.file().metadata().and_then(|status| {
+            let zeros = vec![0; usize::try_from(status.len().min(4096)).unwrap_or(0)];
+            file.file().write_all(&zeros)?;
+            file.file().sync_all()
+        });
+        erased.map_err(|cause| Error::io(format!("overwriting {name}"), cause))?;
     }
-    // Straight into locked memory, through no buffer.
-    Secret::fill(|bytes| file.file().read_exact(bytes).map_err(reading))
+    directory.remove(name).map(|_| ())
 }
 
 fn file_name(cmk: CmkVersion) -> String {

@@ -72,6 +72,11 @@ impl<'a> Unchecked<'a> {
 }
 
 impl Authenticated<'_> {
+    /// The same fields under another key.
+    pub fn sealed_again(&self, path: &RecordPath, key: &RecordKey) -> Vec<u8> {
+        seal(path, format!("{}{SEAL_TABLE}", self.body), key)
+    }
+
     /// The value. Genuine records fail here only when another version of this program wrote them.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
         let malformed = |cause: toml::de::Error| {
@@ -106,14 +111,18 @@ pub(super) fn encode<T: Serialize>(
 ) -> Result<Vec<u8>> {
     let unwritable = || Error::new(ErrorKind::Internal, format!("writing record {path}"));
     let fields = toml::to_string(value).map_err(|cause| unwritable().caused_by(cause))?;
-    let mut record = format!("format = {FORMAT}\n{fields}{SEAL_TABLE}");
+    let record = format!("format = {FORMAT}\n{fields}{SEAL_TABLE}");
     // Refuses a field called `format` or `seal` at the first write, not at the first read.
     toml::from_str::<toml::Table>(&record).map_err(|cause| unwritable().caused_by(cause))?;
+    Ok(seal(path, record, key))
+}
+
+fn seal(path: &RecordPath, mut record: String, key: &RecordKey) -> Vec<u8> {
     let mac = key.tag(path.as_str(), record.as_bytes());
     record.push_str(MAC_START);
     record.push_str(&to_hex(&mac));
     record.push_str(MAC_END);
-    Ok(record.into_bytes())
+    record.into_bytes()
 }
 
 fn refused(place: &str, why: &str) -> Error {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -24,6 +24,41 @@ impl PrivateFile {
     /// somebody else or open to others; `io`.
     pub fn open(path: &Path) -> Result<Option<Self>> {
         PrivateFile::open_in(rustix::fs::CWD, path, path, OFlags::RDONLY)
+    }
+
+    /// Opens a file for overwriting in place; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// As for [`PrivateFile::open`].
+    pub fn open_for_overwriting(path: &Path) -> Result<Option<Self>> {
+        PrivateFile::open_in(rustix::fs::CWD, path, path, OFlags::RDWR)
+    }
+
+    /// Puts a file (mode 0600) in place of the one before, in a directory that may be open to
+    /// others: written as `path` with `.new` added, synchronised, renamed. Loss of power at any
+    /// moment leaves the old file or the new one. The caller holds a lock, so that there is one
+    /// writer.
+    ///
+    /// # Errors
+    /// `io`, `no-space`. The old file is still there unless only the last synchronisation failed.
+    pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".new");
+        let unfinished = Path::new(&unfinished);
+        // What a writer killed half-way has left.
+        unlink_in(rustix::fs::CWD, unfinished, unfinished)?;
+        let file = PrivateFile::create(unfinished)?;
+        let mut writer = file.file();
+        let written = writer
+            .write_all(bytes)
+            .and_then(|()| writer.sync_all())
+            .and_then(|()| std::fs::rename(unfinished, path));
+        if let Err(cause) = written {
+            // Best effort: the next replacement removes what is left here.
+            let _ = std::fs::remove_file(unfinished);
+            return Err(Error::io(format!("writing {}", path.display()), cause));
+        }
+        PrivateFile::make_creation_durable(path)
     }
 
     /// Creates a file, empty and open for writing.

@@ -44,6 +44,18 @@ impl Records {
         self.store.put(path, &document::encode(path, value, &self.key)?)
     }
 
+    /// Writes a record as it is into another store, under that one's key.
+    ///
+    /// # Errors
+    /// `integrity` naming the file when it was edited; what the stores report.
+    pub fn copy_to(&self, to: &Records, path: &RecordPath) -> Result<()> {
+        let Some(bytes) = self.store.get(path)? else { return Ok(()) };
+        let place = self.store.place(path);
+        let unchecked = Unchecked { path, place: &place, bytes: &bytes };
+        let sealed = unchecked.authenticate(&self.key)?.sealed_again(path, &to.key);
+        to.store.put(path, &sealed)
+    }
+
     /// Removes a record; one that is not there is no error.
     ///
     /// # Errors

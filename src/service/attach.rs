@@ -6,7 +6,7 @@ use super::execute::Service;
 use super::record::DiskRecord;
 use super::status::DiskEvent;
 use crate::auth::Permit;
-use crate::crypto::{Kernel, SectorCipher};
+use crate::crypto::SectorCipher;
 use crate::disk::{Access, Disk};
 use crate::error::{Code, Error, Result};
 use std::sync::Arc;
@@ -59,6 +59,6 @@ impl Service {
             let message = format!("disk {:?} cannot be attached", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })?;
-        SectorCipher::xts_aes_256(dk, record.sector_size(), Kernel::Batched)
+        SectorCipher::xts_aes_256(dk, record.sector_size(), self.settings.kernel)
     }
 }

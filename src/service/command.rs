@@ -1,6 +1,7 @@
 //! All that the control plane can do: the reviewable list.
 
 use crate::config::CacheMode;
+use crate::crypto::Kernel;
 use crate::disk::Access;
 use crate::id::{Alias, Description, Name};
 use crate::kms::{Origin, Upload};
@@ -51,6 +52,8 @@ pub enum Command {
     KeyImport(Alias, Upload, Option<jiff::Timestamp>),
     /// Give imported material up.
     KeyDeleteMaterial(Alias),
+    /// Do not wait for a clock in doubt: the deadline has passed (RULES K10).
+    KeyConfirmDeletion(Alias),
     /// Rename.
     KeySetAlias(Alias, Alias),
     /// Set the description.
@@ -61,6 +64,10 @@ pub enum Command {
     AgencyShow,
     /// No longer let EVS use the KMS.
     AgencyDelete,
+    /// What becomes of disks whose creator does not say whether to encrypt them.
+    DefaultEncryptionShow,
+    /// Choose it: `None` is off, else the key.
+    DefaultEncryptionSet(Option<Alias>),
     /// The whole mount at a glance.
     MountStatus,
     /// End the daemon.
@@ -128,9 +135,9 @@ pub struct Settings {
     pub region: String,
     /// Names shown in `status`.
     pub project: String,
-    /// Encrypt when the request does not say.
+    /// Encrypt when the request does not say, unless the project has chosen otherwise.
     pub encrypt_by_default: bool,
-    /// The key when the request does not say.
+    /// The key when the request does not say, unless the project has chosen another.
     pub default_key: Alias,
     /// The sector size when the request does not say.
     pub default_sector_size: SectorSize,
@@ -138,4 +145,6 @@ pub struct Settings {
     pub reattach: bool,
     /// How the kernel caches disk files.
     pub cache: CacheMode,
+    /// How sectors are encrypted.
+    pub kernel: Kernel,
 }

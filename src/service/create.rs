@@ -8,7 +8,6 @@ use super::reply::DiskInfo;
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::kms::KeyView;
 use crate::units::{ByteLen, SectorSize};
 
 /// The smallest disk (RULES D11).
@@ -21,7 +20,7 @@ impl Service {
         let caller = permit.caller();
         let sector_size = request.sector_size.unwrap_or(self.settings.default_sector_size);
         check_size(request.size, sector_size)?;
-        let encrypted = request.encrypted.unwrap_or(self.settings.encrypt_by_default);
+        let encrypted = request.encrypted.unwrap_or_else(|| self.encrypts_by_default());
         if !encrypted && let Some(key) = &request.key {
             let message =
                 format!("key {:?} was named for a disk that is not encrypted", key.as_str());
@@ -54,17 +53,15 @@ impl Service {
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).
     fn new_data_key(&self, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
-        let key = self.choose_key(request)?;
-        self.kms.generate_dk(key.id, record.id, record.sector_size()).map_err(|cause| {
+        // The named key, else the project's default, else `evs/default` (RULES D4).
+        let key = match &request.key {
+            Some(alias) => self.key_named(alias)?,
+            None => self.default_key()?,
+        };
+        self.kms.generate_dk(key, record.id, record.sector_size()).map_err(|cause| {
             let message = format!("disk {:?} cannot be encrypted", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })
-    }
-
-    /// The named key, else the project's default, else `evs/default`, made now (RULES D4).
-    fn choose_key(&self, request: &NewDisk) -> Result<KeyView> {
-        let alias = request.key.as_ref().unwrap_or(&self.settings.default_key);
-        if alias.is_default() { self.kms.ensure_default() } else { self.kms.show(alias) }
     }
 
     fn make_payload(&self, record: &mut DiskRecord, overwrite: bool) -> Result<()> {

@@ -1,17 +1,13 @@
 //! Replies about what there is.
 
 use super::catalogue::DiskEntry;
+use super::dependants::Dependants;
 use super::execute::Service;
 use super::reply::{DiskInfo, KeyInfo, StatusInfo, VersionInfo, shown_time};
 use crate::auth::{AGENCY_NAME, Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::Result;
-use crate::id::{KeyId, Name};
 use crate::kms::{KeyView, Origin};
-use std::collections::HashMap;
-
-/// How many data keys each version of each key has wrapped.
-type Held = HashMap<(KeyId, u32), usize>;
 
 impl Service {
     pub(super) fn list_disks(&self, caller: Caller) -> Result<Vec<DiskInfo>> {
@@ -55,16 +51,18 @@ impl Service {
 
     /// All keys as replies show them, the default key first.
     pub(super) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
-        let (mut disks, held) = (self.disks_by_key(caller), self.held_by_version(caller));
-        let describe =
-            |view: &KeyView| key_info(view, disks.remove(&view.id).unwrap_or_default(), &held);
-        self.kms.list().iter().map(describe).collect()
+        let mut all = self.dependants_by_key(caller);
+        self.kms
+            .list()
+            .iter()
+            .map(|view| self.key_info(caller, view, all.remove(&view.id).unwrap_or_default()))
+            .collect()
     }
 
     /// A key as replies and control files show it.
     pub fn describe_key(&self, caller: Caller, view: &KeyView) -> KeyInfo {
-        let disks = self.disks_by_key(caller).remove(&view.id).unwrap_or_default();
-        key_info(view, disks, &self.held_by_version(caller))
+        let dependants = self.dependants_of(caller, view.id);
+        self.key_info(caller, view, dependants)
     }
 
     pub(super) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
@@ -75,7 +73,7 @@ impl Service {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             started: shown_time(self.started),
-            agency: self.agency.is_present().then_some(AGENCY_NAME),
+            agency: self.project.has_agency().then_some(AGENCY_NAME),
             region: self.settings.region.clone(),
             project: self.settings.project.clone(),
             disks: self.list_disks(caller)?,
@@ -83,57 +81,35 @@ impl Service {
         })
     }
 
-    /// How many data keys each version of each key holds. A number tells who manages keys whether
-    /// an old version is still needed, and names no disk of anybody.
-    fn held_by_version(&self, caller: Caller) -> Held {
-        let entries = match self.authority.allows(caller, Action::ManageKeys) {
-            true => self.catalogue.all(),
-            false => self.visible_disks(caller),
-        };
-        let mut held = Held::new();
-        for entry in entries {
-            let dk = entry.state().record.dk.as_ref().map(|dk| (dk.key, dk.version));
-            if let Some(dk) = dk {
-                *held.entry(dk).or_default() += 1;
-            }
+    fn key_info(&self, caller: Caller, view: &KeyView, dependants: Dependants) -> KeyInfo {
+        let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
+            version,
+            created: shown_time(*created),
+            disks: dependants.held.get(&version).copied().unwrap_or(0),
+        });
+        KeyInfo {
+            id: view.id,
+            alias: view.alias.clone(),
+            state: view.state.name(),
+            origin: match view.origin {
+                Origin::Kms => "kms",
+                Origin::External => "external",
+            },
+            created: shown_time(view.created),
+            deletion_date: view.deletion_date.map(shown_time),
+            version: view.version,
+            rotation: view.rotation_days.map_or("off".to_owned(), |days| days.to_string()),
+            rotation_date: view.rotation_date.map(shown_time),
+            expiry_date: view.expiry_date.map(shown_time),
+            versions: versions.collect(),
+            description: view.description.to_string(),
+            deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
+            disks: dependants.disks,
+            attached_disks: dependants.attached,
+            foreign_disks: self
+                .authority
+                .allows(caller, Action::ManageKeys)
+                .then_some(dependants.foreign),
         }
-        held
-    }
-
-    fn disks_by_key(&self, caller: Caller) -> HashMap<KeyId, Vec<Name>> {
-        let mut names: HashMap<KeyId, Vec<Name>> = HashMap::new();
-        for entry in self.visible_disks(caller) {
-            let key = entry.state().record.dk.as_ref().map(|dk| dk.key);
-            if let Some(key) = key {
-                names.entry(key).or_default().push(entry.name().clone());
-            }
-        }
-        names
-    }
-}
-
-fn key_info(view: &KeyView, disks: Vec<Name>, held: &Held) -> KeyInfo {
-    let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
-        version,
-        created: shown_time(*created),
-        disks: held.get(&(view.id, version)).copied().unwrap_or(0),
-    });
-    KeyInfo {
-        id: view.id,
-        alias: view.alias.clone(),
-        state: view.state.name(),
-        origin: match view.origin {
-            Origin::Kms => "kms",
-            Origin::External => "external",
-        },
-        created: shown_time(view.created),
-        deletion_date: view.deletion_date.map(shown_time),
-        version: view.version,
-        rotation: view.rotation_days.map_or("off".to_owned(), |days| days.to_string()),
-        rotation_date: view.rotation_date.map(shown_time),
-        expiry_date: view.expiry_date.map(shown_time),
-        versions: versions.collect(),
-        description: view.description.to_string(),
-        disks,
     }
 }

@@ -9,7 +9,7 @@ use super::payload::Payloads;
 use super::record::DiskRecord;
 use super::reply::{AgencyInfo, Reply};
 use super::stop::StopSwitch;
-use crate::auth::{AGENCY_NAME, Action, Agency, Authority, Caller, Permit};
+use crate::auth::{AGENCY_NAME, Action, Authority, Caller, Permit, Project};
 use crate::config::{CacheMode, Role};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{DiskId, Name};
@@ -24,8 +24,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Who may do what.
     pub authority: Authority,
-    /// The permission of EVS to use the KMS.
-    pub agency: Agency,
+    /// The agency and the default encryption.
+    pub project: Project,
     /// The door to keys.
     pub kms: Arc<Kms>,
     /// The authenticated documents.
@@ -40,7 +40,7 @@ pub struct Parts {
 pub struct Service {
     pub(super) settings: Settings,
     pub(super) authority: Authority,
-    pub(super) agency: Agency,
+    pub(super) project: Project,
     pub(super) kms: Arc<Kms>,
     pub(super) records: Arc<Records>,
     pub(super) clock: Arc<dyn Clock>,
@@ -55,12 +55,12 @@ pub struct Service {
 impl Service {
     /// A service without disks; [`Service::load`] reads them.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, authority, agency, kms, records, clock, kernel } = parts;
+        let Parts { settings, authority, project, kms, records, clock, kernel } = parts;
         let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone());
         Service {
             settings,
             authority,
-            agency,
+            project,
             kms,
             records,
             started: clock.now(),
@@ -114,18 +114,27 @@ impl Service {
                 Ok(Reply::DONE)
             }
             Command::AgencyCreate => {
-                self.agency.create(self.permit(caller, Action::ManageAgency)?)?;
+                self.project.create_agency(self.permit(caller, Action::ManageAgency)?)?;
                 log::info!("agency=created uid={}", caller.uid());
                 Ok(Reply::Agency(self.describe_agency()))
             }
             Command::AgencyDelete => {
-                self.agency.delete(self.permit(caller, Action::ManageAgency)?)?;
+                self.project.delete_agency(self.permit(caller, Action::ManageAgency)?)?;
                 log::info!("agency=deleted uid={}", caller.uid());
                 Ok(Reply::Agency(self.describe_agency()))
             }
             Command::AgencyShow => {
                 let _permit = self.permit(caller, Action::SeeKeys)?;
                 Ok(Reply::Agency(self.describe_agency()))
+            }
+            Command::DefaultEncryptionShow => {
+                let _permit = self.permit(caller, Action::SeeKeys)?;
+                Ok(Reply::DefaultEncryption(self.describe_default_encryption()))
+            }
+            Command::DefaultEncryptionSet(wish) => {
+                let permit = self.permit(caller, Action::ChooseDefaultEncryption)?;
+                self.set_default_encryption(permit, wish)?;
+                Ok(Reply::DefaultEncryption(self.describe_default_encryption()))
             }
             Command::MountStatus => {
                 let permit = self.permit(caller, Action::EnterControl)?;
@@ -211,7 +220,7 @@ impl Service {
 
     /// Demands the agency before the KMS is asked for something to do with disks (RULES A2, A4).
     pub(super) fn require_agency(&self, caller: Caller) -> Result<()> {
-        self.agency.require(self.authority.has_role(caller, Role::KmsAdministrator))
+        self.project.require_agency(self.authority.has_role(caller, Role::KmsAdministrator))
     }
 
     pub(super) fn save(&self, record: &DiskRecord) -> Result<()> {
@@ -262,7 +271,7 @@ impl Service {
     }
 
     fn describe_agency(&self) -> AgencyInfo {
-        let present = self.agency.is_present();
+        let present = self.project.has_agency();
         AgencyInfo { name: present.then_some(AGENCY_NAME), present }
     }
 }

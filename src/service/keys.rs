@@ -24,6 +24,11 @@ impl Service {
             let made = self.kms.make_import_parameters(&alias)?;
             return Ok(Reply::ImportParameters(made.into()));
         }
+        if let Command::KeyConfirmDeletion(alias) = command {
+            let view = self.kms.confirm_deletion(&alias)?;
+            log::info!("key={} alias={} destroyed uid={}", view.id, view.alias, caller.uid());
+            return Ok(Reply::DONE);
+        }
         let (verb, view) = match command {
             Command::KeyCreate(request) => {
                 let new = NewKey {
@@ -71,6 +76,14 @@ impl Service {
     /// All keys, the default key first, if the caller may see keys.
     pub fn visible_keys(&self, caller: Caller) -> Vec<KeyView> {
         if self.authority.allows(caller, Action::SeeKeys) { self.kms.list() } else { Vec::new() }
+    }
+
+    /// The key with this id, if the caller may see keys.
+    pub fn visible_key_with_id(&self, caller: Caller, id: KeyId) -> Option<KeyView> {
+        if !self.authority.allows(caller, Action::SeeKeys) {
+            return None;
+        }
+        self.kms.by_id(id).ok()
     }
 
     /// The key with this alias, if the caller may see keys.

@@ -16,7 +16,9 @@ mod attachment;
 mod catalogue;
 mod command;
 mod create;
+mod default_encryption;
 mod delete;
+mod dependants;
 mod describe;
 mod detach;
 mod execute;
@@ -43,7 +45,8 @@ pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
 pub use reply::{
-    AgencyInfo, DiskInfo, ImportParametersInfo, KeyInfo, Reply, StatusInfo, VersionInfo,
+    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, KeyInfo, Reply, StatusInfo,
+    VersionInfo,
 };
 pub use request::encryption_never_changes;
 pub use status::{DiskEvent, DiskStatus, Resting};

@@ -21,6 +21,8 @@ pub enum Reply {
     ImportParameters(ImportParametersInfo),
     /// The agency.
     Agency(AgencyInfo),
+    /// The default encryption.
+    DefaultEncryption(DefaultEncryptionInfo),
     /// The mount.
     Status(Box<StatusInfo>),
     /// Nothing to tell.
@@ -95,8 +97,15 @@ pub struct KeyInfo {
     pub versions: Vec<VersionInfo>,
     /// Its description.
     pub description: String,
+    /// Until when its destruction waits, RFC 3339: the deletion date has passed by a clock that is
+    /// in doubt (RULES K10).
+    pub deletion_waits_until: Option<String>,
     /// The disks under it that the caller may see.
     pub disks: Vec<Name>,
+    /// Those of them that are attached.
+    pub attached_disks: Vec<Name>,
+    /// How many more disks are under it; none for a caller who may not know, who manages no keys.
+    pub foreign_disks: Option<usize>,
 }
 
 /// A version of a key.
@@ -141,6 +150,15 @@ pub struct AgencyInfo {
     pub name: Option<&'static str>,
     /// Whether there is one.
     pub present: bool,
+}
+
+/// What becomes of disks whose creator does not say whether to encrypt them.
+#[derive(Debug, Clone, Serialize)]
+pub struct DefaultEncryptionInfo {
+    /// Whether they are encrypted.
+    pub encrypted: bool,
+    /// The alias of their key, or its id when the key is gone; none when they are not encrypted.
+    pub key: Option<String>,
 }
 
 /// The whole mount.

@@ -46,6 +46,7 @@ impl Command {
                 Command::KeyImport(alias(words, "alias")?, upload(words)?, expiry(words)?)
             }
             "key.delete-material" => Command::KeyDeleteMaterial(alias(words, "alias")?),
+            "key.confirm-deletion" => Command::KeyConfirmDeletion(alias(words, "alias")?),
             "key.set-alias" => {
                 let new = Alias::parse_customer(&words.need_text("new_alias")?)?;
                 Command::KeySetAlias(alias(words, "alias")?, new)
@@ -57,6 +58,8 @@ impl Command {
             "agency.create" => Command::AgencyCreate,
             "agency.show" => Command::AgencyShow,
             "agency.delete" => Command::AgencyDelete,
+            "default-encryption.show" => Command::DefaultEncryptionShow,
+            "default-encryption.set" => Command::DefaultEncryptionSet(default_key(words)?),
             "mount.status" => Command::MountStatus,
             "mount.stop" => Command::MountStop(stop_mode(words)?),
             _ => {
@@ -129,6 +132,16 @@ fn name(words: &mut Fields) -> Result<Name> {
 
 fn alias(words: &mut Fields, word: &str) -> Result<Alias> {
     Alias::parse(&words.need_text(word)?)
+}
+
+/// The key of a new default encryption, or `None` to switch it off.
+fn default_key(words: &mut Fields) -> Result<Option<Alias>> {
+    match words.take_flag("encrypted")? {
+        Some(true) => alias(words, "key").map(Some),
+        Some(false) => Ok(None),
+        None => Err(Error::new(ErrorKind::Invalid, "\"encrypted\" is missing")
+            .remedy("say \"encrypted\": true with a \"key\", or false")),
+    }
 }
 
 fn size(words: &mut Fields) -> Result<ByteLen> {

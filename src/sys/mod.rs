@@ -4,12 +4,14 @@
 //! SAFETY reason. Calls that `rustix` already offers safely may be made anywhere.
 
 mod clock;
+mod descriptor;
 mod process;
 mod secret_memory;
 mod signals;
 mod stack;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use descriptor::inherited_descriptor;
 pub use process::{IoFlusher, ask_for_io_flusher, forbid_dumps};
 pub use secret_memory::SecretBox;
 pub use signals::{Termination, block_termination_signals, wait_for_termination};

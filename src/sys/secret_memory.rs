@@ -4,16 +4,27 @@
 //! that neither another process nor a kernel read primitive sees them. Elsewhere they are
 //! anonymous pages with `mlock(2)`, `MADV_DONTDUMP` and `MADV_DONTFORK`.
 //!
+//! A mapping costs far more than what is done with a key in it, so a few wiped ones are kept for
+//! the next key. They count against the limit of locked memory and are taken before the kernel is
+//! asked for more.
+//!
 //! Not covered: copies in registers while a cipher runs, and root, who can attach a debugger.
 #![allow(unsafe_code)]
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Mutex;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+/// How many wiped mappings of one page are kept.
+const SPARES: usize = 32;
+
+/// Wiped mappings of one page each, at most [`SPARES`]; the lock is held for a push or a pop only.
+static SPARE: Mutex<Vec<Pages>> = Mutex::new(Vec::new());
+
 /// One value in secret memory, alone in its own pages.
 ///
-/// Dropping it drops the value, overwrites the pages and gives them back.
+/// Dropping it drops the value and overwrites the pages before they are used again or given back.
 pub struct SecretBox<T> {
     pages: Pages,
     _value: std::marker::PhantomData<T>,
@@ -26,7 +37,7 @@ impl<T> SecretBox<T> {
     /// `quota` when the memory cannot be locked (`ulimit -l`); what `make` returns.
     pub fn try_new(make: impl FnOnce() -> Result<T>) -> Result<Self> {
         const { assert!(align_of::<T>() <= 4096, "pages are aligned to 4096 bytes") };
-        let pages = Pages::map(size_of::<T>())?;
+        let pages = Pages::take(size_of::<T>())?;
         super::with_wiped_stack(|| {
             let value = make()?;
             // SAFETY: the pages are writable, at least size_of::<T>() long, aligned for T by the
@@ -58,6 +69,8 @@ impl<T> Drop for SecretBox<T> {
         // SAFETY: the value was written by try_new and is not used again; the pages outlive it,
         // since fields are dropped after this function.
         unsafe { self.pages.start.cast::<T>().drop_in_place() };
+        self.pages.wipe();
+        self.pages.keep();
     }
 }
 
@@ -66,19 +79,49 @@ unsafe impl<T: Send> Send for SecretBox<T> {}
 // SAFETY: as above; shared access gives only &T.
 unsafe impl<T: Sync> Sync for SecretBox<T> {}
 
-/// A private mapping of whole pages, wiped and unmapped on drop.
+/// A private mapping of whole pages, wiped and unmapped on drop. Empty ones (`len` 0) own nothing.
 struct Pages {
     start: NonNull<u8>,
     len: usize,
 }
 
+// SAFETY: a mapping has no ties to a thread, and whoever holds a Pages holds it alone.
+unsafe impl Send for Pages {}
+
 impl Pages {
-    fn map(bytes: usize) -> Result<Pages> {
-        let len = bytes.max(1).next_multiple_of(rustix::param::page_size());
+    /// Pages of zeros, at least `bytes` long: spare ones, or else new ones.
+    fn take(bytes: usize) -> Result<Pages> {
+        let page = rustix::param::page_size();
+        let len = bytes.max(1).next_multiple_of(page);
+        if len == page
+            && let Some(spare) = SPARE.lock().pop()
+        {
+            return Ok(spare);
+        }
         match Pages::map_secret(len) {
             Ok(pages) => Ok(pages),
             Err(_) => Pages::map_locked(len),
         }
+    }
+
+    /// Leaves the pages, which must be wiped, to the next [`Pages::take`], or gives them back.
+    fn keep(&mut self) {
+        if self.len != rustix::param::page_size() {
+            return;
+        }
+        let mut spare = SPARE.lock();
+        if spare.len() < SPARES {
+            spare.push(Pages { start: self.start, len: std::mem::take(&mut self.len) });
+        }
+    }
+
+    fn wipe(&mut self) {
+        // In words, since each is written with an instruction of its own.
+        let words = self.start.cast::<u64>();
+        // SAFETY: the range is our own mapping of whole pages, whose start is aligned for any
+        // integer, and no reference into it is left.
+        let words = unsafe { std::slice::from_raw_parts_mut(words.as_ptr(), self.len / 8) };
+        zeroize::Zeroize::zeroize(words);
     }
 
     fn map_secret(len: usize) -> std::io::Result<Pages> {
@@ -151,17 +194,18 @@ fn non_null(start: *mut std::ffi::c_void) -> std::io::Result<NonNull<u8>> {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: the range is our own mapping and no reference into it is left.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) };
-        zeroize::Zeroize::zeroize(bytes);
-        // SAFETY: as above; the address is not used after this.
+        if self.len == 0 {
+            return;
+        }
+        self.wipe();
+        // SAFETY: the range is our own mapping and the address is not used after this.
         let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Pages, SecretBox};
+    use super::{Pages, SPARE, SPARES, SecretBox};
 
     #[test]
     fn a_value_lives_in_secret_memory_and_is_dropped_with_it() {
@@ -171,6 +215,32 @@ mod tests {
         assert_eq!(std::sync::Arc::strong_count(&counter), 2);
         drop(boxed);
         assert_eq!(std::sync::Arc::strong_count(&counter), 1);
+    }
+
+    #[test]
+    fn what_is_kept_for_the_next_key_is_wiped() {
+        let mut pages = Pages::take(100).unwrap();
+        // SAFETY: nobody else knows of these pages.
+        unsafe { pages.start.as_ptr().write_bytes(0xa5, pages.len) };
+        pages.wipe();
+        // SAFETY: as above.
+        let bytes = unsafe { std::slice::from_raw_parts(pages.start.as_ptr(), pages.len) };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        pages.keep();
+        // Kept and given away, or too many are kept already: these pages own nothing then.
+        assert!(pages.len == 0 || SPARE.lock().len() == SPARES);
+    }
+
+    #[test]
+    fn many_boxes_at_once_and_again_hold_what_was_put_into_them() {
+        for round in 0..3_u64 {
+            let boxes: Vec<_> =
+                (0..200_u64).map(|at| SecretBox::try_new(|| Ok([round, at])).unwrap()).collect();
+            for (at, boxed) in (0..).zip(&boxes) {
+                assert_eq!(**boxed, [round, at]);
+            }
+        }
+        assert!(SPARE.lock().len() <= SPARES);
     }
 
     #[test]

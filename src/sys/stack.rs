@@ -23,7 +23,8 @@ fn call<T>(work: impl FnOnce() -> T) -> T {
 
 #[inline(never)]
 fn wipe() {
-    let mut region = [0xa5_u8; DEPTH];
+    // In words, since each is written with an instruction of its own.
+    let mut region = [0xa5a5_u64; DEPTH / size_of::<u64>()];
     region.zeroize();
     std::hint::black_box(&region);
 }

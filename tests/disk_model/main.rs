@@ -13,3 +13,7 @@ mod limits;
 mod random_operations;
 mod rig;
 mod tearing;
+
+#[path = "../support/kernel.rs"]
+#[allow(dead_code)]
+mod kernel;

@@ -1,7 +1,8 @@
 //! Disks to test with.
 
+use crate::kernel::kernel_under_test;
 use evsfs::backing::{Backing, MemoryBacking};
-use evsfs::crypto::{Dk, Kernel, Secret, SectorCipher};
+use evsfs::crypto::{Dk, Secret, SectorCipher};
 use evsfs::disk::{Access, Disk};
 use evsfs::units::{ByteLen, ByteOffset, SectorSize};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ impl Make {
             Ok(())
         });
         let dk = Dk::from_secret(key.unwrap()).unwrap();
-        SectorCipher::xts_aes_256(dk, self.sector, Kernel::Batched).unwrap()
+        SectorCipher::xts_aes_256(dk, self.sector, kernel_under_test()).unwrap()
     }
 
     pub fn open(self, backing: impl Backing + 'static, size: u64) -> Disk {

@@ -1,4 +1,4 @@
-//! The tour in README.md gives what README.md shows, line by line.
+//! What README.md tells its reader to type gives what README.md shows, line by line.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,11 +11,16 @@ use support::{Needs, run, trial};
 const PLACE: &str = "/root/tour";
 
 fn main() -> std::process::ExitCode {
-    support::run_trials(vec![trial(
-        "the_tour_typed_line_by_line_gives_what_the_readme_shows",
-        Needs::Root,
-        the_tour_typed_line_by_line_gives_what_the_readme_shows,
-    )])
+    support::run_trials(vec![
+        trial("the_tour_typed_line_by_line_gives_what_the_readme_shows", Needs::Root, || {
+            types_a_section("## Five-minute tour")
+        }),
+        trial(
+            "an_hsm_used_line_by_line_gives_what_the_readme_shows",
+            Needs::RootAnd(&["softhsm2-util", "pkcs11-tool"]),
+            || types_a_section("## Use your HSM"),
+        ),
+    ])
 }
 
 /// A typed line and what it shall print.
@@ -24,12 +29,12 @@ struct Step {
     printed: String,
 }
 
-fn the_tour_typed_line_by_line_gives_what_the_readme_shows() {
+fn types_a_section(title: &str) {
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let tour = readme.split("## Five-minute tour").nth(1).unwrap();
+    let tour = readme.split(title).nth(1).unwrap();
     let steps = steps(tour.split("\n## ").next().unwrap());
-    assert!(steps.len() > 15, "the tour has {} steps", steps.len());
+    assert!(steps.len() > 10, "{title} has {} steps", steps.len());
     let place = Place::new();
     for step in &steps {
         let printed = normalised(&place.type_line(&step.typed));
@@ -88,7 +93,12 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        Place { directory: tempfile::Builder::new().prefix("evsfs-tour-").tempdir().unwrap() }
+        let directory = tempfile::Builder::new().prefix("evsfs-tour-").tempdir().unwrap();
+        let tokens = directory.path().join(".tokens");
+        std::fs::create_dir(&tokens).unwrap();
+        let conf = format!("directories.tokendir = {}\n", tokens.display());
+        std::fs::write(directory.path().join(".softhsm2.conf"), conf).unwrap();
+        Place { directory }
     }
 
     /// What a terminal would show.
@@ -97,7 +107,8 @@ impl Place {
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_evsfs")).parent().unwrap();
         // The only mount of the reader is not the only one of a machine that runs tests.
         let script = format!(
-            "cd '{here}' && export EVSFS_MOUNT='{here}/mnt' PATH='{}':$PATH && {{ {line}\n}} 2>&1",
+            "cd '{here}' && export EVSFS_MOUNT='{here}/mnt' SOFTHSM2_CONF='{here}/.softhsm2.conf' \
+             PATH='{}':$PATH && {{ {line}\n}} 2>&1",
             program.display()
         );
         run("sh", &["-c", &script]).stdout.replace(here, PLACE)

@@ -15,6 +15,8 @@ need fusermount3 fuse3
 need fio fio
 need cryptsetup cryptsetup-bin
 need gcc gcc
+need softhsm2-util softhsm2
+need pkcs11-tool opensc
 
 [ -n "$missing" ] || exit 0
 # Sorted and without repeats.

@@ -4,6 +4,7 @@
 
 mod disk;
 pub mod files;
+mod kernel;
 mod loop_device;
 mod mapping;
 mod mount;
@@ -11,8 +12,9 @@ mod run;
 mod trials;
 
 pub use disk::{Cache, DiskRig, Kind, Variant, trials_of};
+pub use kernel::{kernel_under_test, with_kernel_under_test};
 pub use loop_device::LoopDevice;
 pub use mapping::Mapping;
 pub use mount::{Mount, Setup, is_running, wait_until};
 pub use run::{Output, run};
-pub use trials::{Needs, run_trials, trial};
+pub use trials::{Needs, run_trials, soft_token_module, trial};

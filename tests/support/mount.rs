@@ -1,5 +1,6 @@
 //! A mounted evsfs.
 
+use super::kernel::with_kernel_under_test;
 use super::run::{Output, run};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ impl Setup {
             "mountpoint = \"{}\"\nstate_dir = \"{}\"\n{}",
             directory.path().join("mnt").display(),
             state_dir.display(),
-            self.config
+            with_kernel_under_test(&self.config)
         );
         std::fs::write(directory.path().join("mount.toml"), config).unwrap();
         let mount = Mount { directory, state_dir };

@@ -10,6 +10,10 @@ pub enum Needs {
     Fuse,
     /// `/dev/fuse` and root: loop devices, other uids.
     Root,
+    /// `/dev/fuse` and a token in software: softhsm2 and opensc.
+    FuseAndToken,
+    /// A token in software.
+    Token,
     /// What `Root` needs, and these programs.
     RootAnd(&'static [&'static str]),
     /// Nothing but the program.
@@ -22,8 +26,12 @@ impl Needs {
         let is_root = rustix::process::geteuid().is_root();
         match self {
             Needs::Nothing => None,
+            Needs::Token | Needs::FuseAndToken if soft_token_module().is_none() => {
+                Some("softhsm2 or opensc is not installed".to_owned())
+            }
+            Needs::Token => None,
             _ if !has_fuse => Some("/dev/fuse cannot be opened".to_owned()),
-            Needs::Fuse => None,
+            Needs::Fuse | Needs::FuseAndToken => None,
             _ if !is_root => Some("it takes root".to_owned()),
             _ if !Path::new("/dev/loop-control").exists() => Some("no loop devices".to_owned()),
             Needs::Root => None,
@@ -33,6 +41,22 @@ impl Needs {
             }
         }
     }
+}
+
+/// The PKCS#11 module of SoftHSM2, where it is installed with its tools.
+pub fn soft_token_module() -> Option<&'static str> {
+    if !is_installed("softhsm2-util") || !is_installed("pkcs11-tool") {
+        return None;
+    }
+    [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+        "/usr/lib64/libsofthsm2.so",
+    ]
+    .into_iter()
+    .find(|module| Path::new(module).exists())
 }
 
 fn is_installed(program: &str) -> bool {

@@ -1,6 +1,6 @@
 //! A mount put together from the library, over a software HSM that can be told to misbehave.
 
-use evsfs::auth::{Agency, Authority};
+use evsfs::auth::{Authority, Project};
 use evsfs::config::CacheMode;
 use evsfs::crypto::{Dk, RecordKey, Secret};
 use evsfs::error::{Error, ErrorKind, Result};
@@ -39,6 +39,16 @@ impl UnrulyHsm {
     pub fn set_mood(&self, mood: Mood) {
         *self.mood.lock() = mood;
         self.changed.notify_all();
+    }
+}
+
+/// Makes the HSM obliging again when dropped, so that a failed expectation does not leave threads
+/// waiting for ever.
+pub struct Relenting<'h>(pub &'h UnrulyHsm);
+
+impl Drop for Relenting<'_> {
+    fn drop(&mut self) {
+        self.0.set_mood(Mood::Obliging);
     }
 }
 
@@ -179,9 +189,10 @@ fn service(
             default_sector_size: SectorSize::S4096,
             reattach: true,
             cache: CacheMode::Writeback,
+            kernel: crate::support::kernel_under_test(),
         },
         authority: Authority::new(Uid::new(rustix::process::geteuid().as_raw()), &[]),
-        agency: Agency::load(shared.clone()).unwrap(),
+        project: Project::load(shared.clone()).unwrap(),
         kms: Arc::new(kms),
         records: shared,
         clock,

@@ -1,6 +1,6 @@
 //! The trials.
 
-use crate::rig::{Mood, Rig, write_to};
+use crate::rig::{Mood, Relenting, Rig, write_to};
 use crate::support::{Needs, trial, wait_until};
 use libtest_mimic::Trial;
 use rustix::io::Errno;
@@ -77,6 +77,7 @@ fn a_slow_hsm_holds_up_neither_disks_nor_other_commands() {
     waiting.iter().for_each(|name| rig.disk(name));
     rig.hsm.set_mood(Mood::Waiting);
     std::thread::scope(|scope| {
+        let _relenting = Relenting(&rig.hsm);
         // More than there are event loops.
         let attaches: Vec<_> = waiting
             .iter()
@@ -118,6 +119,7 @@ fn a_disk_that_is_being_rewrapped_serves_io_and_refuses_other_verbs() {
     let value = |file: &str| rig.read(&format!(".evs/disks/{file}"));
     rig.hsm.set_mood(Mood::Waiting);
     std::thread::scope(|scope| {
+        let _relenting = Relenting(&rig.hsm);
         let rewraps = ["open", "resting"].map(|name| {
             let path = rig.path(&format!(".evs/disks/{name}/rewrap"));
             scope.spawn(move || write_to(&path, "\n"))
@@ -133,6 +135,7 @@ fn a_disk_that_is_being_rewrapped_serves_io_and_refuses_other_verbs() {
             ("open/detach", "\n"),
             ("open/detach", "force"),
             ("open/extend", "2M"),
+            ("open/rewrap", "\n"),
             ("resting/attach", "rw"),
             ("resting/extend", "2M"),
             ("resting/delete", "resting"),

@@ -159,7 +159,8 @@ fn json_of_keys() {
         "created": created["created"], "deletion_date": null, "version": 1, "rotation": "off",
         "rotation_date": null, "expiry_date": null,
         "versions": [{"version": 1, "created": created["created"], "disks": 0}],
-        "description": "money", "disks": [],
+        "description": "money", "deletion_waits_until": null, "disks": [], "attached_disks": [],
+        "foreign_disks": 0,
     });
     assert_eq!(created, expected);
     is_rfc_3339(&created["created"]);

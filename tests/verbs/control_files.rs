@@ -38,7 +38,7 @@ const DISK_VALUES: [&str; 16] = [
     "io",
 ];
 const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
-const KEY_VALUES: [&str; 11] = [
+const KEY_VALUES: [&str; 14] = [
     "id",
     "state",
     "origin",
@@ -49,13 +49,17 @@ const KEY_VALUES: [&str; 11] = [
     "rotation-date",
     "expiry-date",
     "description",
+    "deletion-waits-until",
     "disks",
+    "attached-disks",
+    "foreign-disks",
 ];
-const KEY_VERBS: [&str; 7] = [
+const KEY_VERBS: [&str; 8] = [
     "enable",
     "disable",
     "schedule-deletion",
     "cancel-deletion",
+    "confirm-deletion",
     "rotate",
     "import",
     "delete-material",
@@ -73,7 +77,9 @@ fn found_and_not_listed() {
         assert_eq!(meta.permissions().mode() & 0o222, 0, "{directory}");
     }
     let names = names_in(&mount.control(""));
-    for name in ["agency", "control", "disks", "error", "help", "keys", "version"] {
+    for name in
+        ["agency", "control", "default-encryption", "disks", "error", "help", "keys", "version"]
+    {
         assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");
     }
     // A tool that walks the mount meets disks only.
@@ -102,7 +108,7 @@ fn every_control_file_has_its_mode() {
     for file in ["help", "version", "error"] {
         is(file, 0o400);
     }
-    for file in ["control", "agency"] {
+    for file in ["control", "agency", "default-encryption"] {
         is(file, 0o600);
     }
     for file in ["disks/create", "keys/create"] {

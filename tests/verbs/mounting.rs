@@ -101,10 +101,11 @@ fn every_class_of_mistake() {
         assert!(why.contains(config.to_str().unwrap()) && why.contains(key), "{key}: {why}");
         nothing_is_mounted(&mount);
     }
-    for (setting, text) in [
-        ("kms.passphrase", format!("{sound}[kms]\npassphrase = true\n")),
+    for (code, setting, text) in [
+        (2, "passphrase", format!("{sound}[kms]\npassphrase = true\n")),
         (
-            "pkcs11",
+            8,
+            "/m.so",
             format!(
                 "{sound}[kms]\nhsm = \"pkcs11\"\nmodule = \"/m.so\"\ntoken = \"t\"\npin_file = \"/p\"\n"
             ),
@@ -112,7 +113,7 @@ fn every_class_of_mistake() {
     ] {
         std::fs::write(&config, text).unwrap();
         let refused = mount.try_start();
-        assert_eq!(refused.code, 2, "{refused:?}");
+        assert_eq!(refused.code, code, "{refused:?}");
         assert!(refused.stderr.contains(setting), "{refused:?}");
         nothing_is_mounted(&mount);
     }

@@ -1,0 +1,73 @@
+//! What depends on a key: the blast radius of disabling or deleting it.
+
+use super::catalogue::DiskEntry;
+use super::execute::Service;
+use crate::auth::{Action, Caller};
+use crate::id::{KeyId, Name};
+use std::collections::{BTreeMap, HashMap};
+
+/// The disks under one key, as one caller may know of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Dependants {
+    /// Those the caller may see, sorted.
+    pub disks: Vec<Name>,
+    /// Those of them that are attached.
+    pub attached: Vec<Name>,
+    /// How many more there are, for callers who manage keys: the names of other owners' disks are
+    /// not theirs to know (RULES A7), but they must not take a key for unused that is not.
+    pub foreign: usize,
+    /// How many data keys each version of the key has wrapped: of all disks for callers who manage
+    /// keys, since the number tells whether an old version is still needed; of those the caller may
+    /// see for others.
+    pub held: BTreeMap<u32, usize>,
+}
+
+impl Service {
+    /// What depends on one key.
+    pub(super) fn dependants_of(&self, caller: Caller, key: KeyId) -> Dependants {
+        let mut dependants = Dependants::default();
+        for entry in self.catalogue.all() {
+            if let Some((_, version)) = version_of(&entry).filter(|(of, _)| *of == key) {
+                self.add_dependant(caller, &entry, version, &mut dependants);
+            }
+        }
+        dependants
+    }
+
+    /// What depends on each key, found in one pass over the disks.
+    pub(super) fn dependants_by_key(&self, caller: Caller) -> HashMap<KeyId, Dependants> {
+        let mut all = HashMap::new();
+        for entry in self.catalogue.all() {
+            if let Some((key, version)) = version_of(&entry) {
+                self.add_dependant(caller, &entry, version, all.entry(key).or_default());
+            }
+        }
+        all
+    }
+
+    fn add_dependant(
+        &self,
+        caller: Caller,
+        entry: &DiskEntry,
+        version: u32,
+        dependants: &mut Dependants,
+    ) {
+        let allows = |action| self.authority.allows(caller, action);
+        let is_visible = allows(Action::UseObject { owner: entry.owner() });
+        if is_visible || allows(Action::ManageKeys) {
+            *dependants.held.entry(version).or_default() += 1;
+        }
+        if is_visible {
+            dependants.disks.push(entry.name().clone());
+            if entry.state().attachment.is_some() {
+                dependants.attached.push(entry.name().clone());
+            }
+        } else {
+            dependants.foreign += 1;
+        }
+    }
+}
+
+fn version_of(entry: &DiskEntry) -> Option<(KeyId, u32)> {
+    entry.state().record.dk.as_ref().map(|dk| (dk.key, dk.version))
+}

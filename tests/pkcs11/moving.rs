@@ -1,0 +1,78 @@
+//! From the software HSM to a token, with disks that hold data.
+
+use crate::shim::Shim;
+use crate::support::{Mount, Needs, trial};
+use crate::token::Token;
+use libtest_mimic::Trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![trial(
+        "keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills",
+        Needs::FuseAndToken,
+        keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills,
+    )]
+}
+
+fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
+    let (token, shim) = (Token::new(), Shim::new());
+    let mount = Mount::new();
+    for key in ["finance", "old"] {
+        mount.evsfs(&["key", "create", key]).ok();
+    }
+    for (disk, key) in [("a", "finance"), ("b", "finance"), ("c", "old")] {
+        let file = mount.attached_disk(disk, "1M", &["--encrypted", "--key", key]);
+        std::fs::write(file, disk.repeat(5000)).unwrap();
+    }
+    mount.evsfs(&["disk", "create", "plain", "--size", "1M", "--unencrypted"]).ok();
+    mount.evsfs(&["key", "disable", "old"]).ok();
+    let payload = std::fs::read(mount.payload("a")).unwrap();
+
+    let from = mount.config_path();
+    let to = mount.scratch().join("token.toml");
+    let text = std::fs::read_to_string(&from).unwrap();
+    std::fs::write(&to, format!("{text}\n{}", token.config_with(&shim.module()))).unwrap();
+    let arguments = ["hsm", "migrate", "-c", from.to_str().unwrap(), "--to", to.to_str().unwrap()];
+    // Not while a daemon works on it.
+    mount.evsfs_plain(&arguments).refused(4);
+    mount.stop();
+
+    // Two keys are made and three data keys wrapped, after the record key at the first time.
+    for calls in 0..5 {
+        shim.tell("die", &"x".repeat(calls));
+        let killed = shim.evsfs(&mount, &arguments);
+        assert_eq!(killed.code, 137, "{calls}: {killed:?}");
+        // Nothing has moved, and it can be used meanwhile.
+        if calls % 2 == 0 {
+            mount.start();
+            let data = std::fs::read(mount.mountpoint().join("a")).unwrap();
+            assert_eq!(&data[..5000], "a".repeat(5000).as_bytes());
+            mount.stop();
+        }
+    }
+    let said = mount.evsfs_plain(&arguments).ok();
+    assert!(said.starts_with("moved 2 keys and the data keys of 3 disks\n"), "{said}");
+    let again = mount.evsfs_plain(&arguments).refused(3);
+    assert!(again.contains("evsfs mount -c "), "{again}");
+
+    let hsm = std::fs::read_dir(mount.state_dir().join("hsm")).unwrap();
+    assert_eq!(hsm.count(), 0, "the software HSM is erased");
+    mount.try_start().refused(3);
+    std::fs::copy(&to, &from).unwrap();
+    mount.start();
+    for disk in ["a", "b"] {
+        let data = std::fs::read(mount.mountpoint().join(disk)).unwrap();
+        assert_eq!(&data[..5000], disk.repeat(5000).as_bytes());
+    }
+    assert_eq!(std::fs::read(mount.payload("a")).unwrap(), payload, "no data is rewritten");
+    // Its key is disabled here as it was there.
+    mount.evsfs(&["disk", "attach", "c"]).refused(5);
+    mount.evsfs(&["key", "enable", "old"]).ok();
+    mount.evsfs(&["disk", "attach", "c"]).ok();
+    assert_eq!(&std::fs::read(mount.mountpoint().join("c")).unwrap()[..5], b"ccccc");
+    mount.evsfs(&["disk", "attach", "plain"]).ok();
+    assert_eq!(mount.json(&["key", "show", "finance"])["version"], 2);
+    let objects = token.objects();
+    assert_eq!(objects.matches("Secret Key Object").count(), 3, "{objects}");
+    mount.stop();
+    mount.evsfs_plain(&["check", "-c", from.to_str().unwrap()]).ok();
+}

@@ -1,0 +1,20 @@
+//! What the project as a whole decides, and what depends on its keys: default encryption, the
+//! blast radius of a key, deletion under a clock in doubt, and many clients at once.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod blast_radius;
+mod default_encryption;
+mod doubted_deletion;
+mod storm;
+
+fn main() -> std::process::ExitCode {
+    let mut trials = default_encryption::trials();
+    trials.extend(blast_radius::trials());
+    trials.extend(doubted_deletion::trials());
+    trials.extend(storm::trials());
+    support::run_trials(trials)
+}
