@@ -1,10 +1,9 @@
 //! Keys, ciphers, and buffers whose type says whether they are plain or sealed.
 //!
 //! Turning one key into another happens here and nowhere else, with a label or an associated
-//! context. No cryptography of our own but the sector kernels: AES, GCM, HMAC, HKDF, RSA and
-//! Argon2 come from the
-//! RustCrypto crates, XTS from `xts-mode`; the faster kernels arrange the same block operations, of the
-//! `aes` crate or of the processor, and are proved against it.
+//! context. No cryptography of our own but the sector kernels: AES, GCM, HMAC, HKDF, RSA and Argon2
+//! come from the RustCrypto crates, XTS from `xts-mode`; the faster kernels arrange the same block
+//! operations, of the `aes` crate or of the processor, and are proved against it.
 //!
 //! Not covered: registers (what a cipher leaves in them stays until they are used again), caches, and
 //! root on the host.
