@@ -1,14 +1,16 @@
 //! Keys, ciphers, and buffers whose type says whether they are plain or sealed.
 //!
 //! Turning one key into another happens here and nowhere else, with a label or an associated
-//! context. No cryptography of our own: AES, GCM, HMAC, HKDF, RSA and Argon2 come from the RustCrypto
-//! crates, XTS from `xts-mode`; the batched kernel arranges the same block operations and is proved
-//! against it.
+//! context. No cryptography of our own but the sector kernels: AES, GCM, HMAC, HKDF, RSA and Argon2
+//! come from the RustCrypto crates, XTS from `xts-mode`; the faster kernels arrange the same block
+//! operations, of the `aes` crate or of the processor, and are proved against it.
 //!
-//! Not covered: registers and caches while a cipher runs, and root on the host.
+//! Not covered: registers (what a cipher leaves in them stays until they are used again), caches, and
+//! root on the host.
 //!
-//! A kernel is one file that seals and opens runs of data units (`xts_tweaks.rs` says which), and a
-//! variant of [`Kernel`]; it never sees holes. What walks [`Kernel::ALL`] then tests and measures it.
+//! A kernel is one file that seals and opens runs of data units (`xts_tweaks.rs` says which), a variant
+//! of [`Kernel`] and one of `KeyedKernel`; it never sees holes. What walks [`Kernel::available`] then
+//! tests and measures it. `unsafe` stands in the files of the fused kernels only (`simd_*.rs`).
 //! The portable kernel is the oracle of the others and is not to be made faster.
 
 mod context;

@@ -1,18 +1,13 @@
-//! The kernel for processors with AES and carry-less multiplication on 256-bit registers.
+//! The kernel for processors with AES and carry-less multiplication on 256-bit registers, but without
+//! AVX-512: AMD Zen 3, Intel from Alder Lake on.
 //!
-//! A step is 16 blocks, 256 bytes, in eight registers of two; their masks lie in eight others. Masks
-//! and rounds are fused: a block is loaded once, and stored once where it belongs. The masks of a
-//! unit's first step all grow from one encrypted tweak by shifts of 0 to 15 bits; those of the next
-//! step are all times alpha to the power 16. What is shifted out at the top comes back times
-//! x^7 + x^2 + x + 1, by carry-less multiplication.
+//! As `simd_vaes512.rs`, which explains it, with half of everything: a step is 16 blocks, 256 bytes, in
+//! eight registers of two, and there is no shift across two registers. The sixteen registers do not
+//! hold blocks and masks together, so masks of a step go over the stack; round keys do not.
 //!
-//! JUSTIFICATION of intrinsics, and of `unsafe` where they are entered and where memory is loaded and
-//! stored: FIGURES.
-//!
-//! Round keys are loaded from locked memory in every step. Kept in registers they would fill the
-//! file together with blocks and masks, and the compiler would spill some to the stack, where they
-//! would stay; [`black_box`] makes it forget what it has loaded. Loads are free here: rounds keep
-//! other ports busy. Only masks go over the stack, which tell no key (`xts_batched.rs`).
+//! JUSTIFICATION: as there. On an AMD EPYC (Zen 4), one core, GB/s sealing from one buffer into
+//! another: 10.7 with sectors of 4096 and 10.0 with 512, at 1 MiB, where the `aes` crate in batches
+//! (on 512-bit registers) does 7.1 and 4.6.
 #![allow(unsafe_code)]
 
 use super::data_key::Dk;

@@ -1,4 +1,4 @@
-//! The fast kernel: many blocks at a time through the `aes` crate.
+//! The kernel for any processor: many blocks at a time through the `aes` crate.
 //!
 //! `aes` picks VAES, AES-NI, ARMv8 or software at run time and hands its backend to a closure. All
 //! that belongs to the inner loop (growing the masks, both XORs) is done inside that closure, so it

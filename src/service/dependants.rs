@@ -4,7 +4,7 @@ use super::catalogue::DiskEntry;
 use super::execute::Service;
 use crate::auth::{Action, Caller};
 use crate::id::{KeyId, Name};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The disks under one key, as one caller may know of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +16,10 @@ pub(super) struct Dependants {
     /// How many more there are, for callers who manage keys: the names of other owners' disks are
     /// not theirs to know (RULES A7), but they must not take a key for unused that is not.
     pub foreign: usize,
+    /// How many data keys each version of the key has wrapped: of all disks for callers who manage
+    /// keys, since the number tells whether an old version is still needed; of those the caller may
+    /// see for others.
+    pub held: BTreeMap<u32, usize>,
 }
 
 impl Service {
@@ -23,8 +27,8 @@ impl Service {
     pub(super) fn dependants_of(&self, caller: Caller, key: KeyId) -> Dependants {
         let mut dependants = Dependants::default();
         for entry in self.catalogue.all() {
-            if key_of(&entry) == Some(key) {
-                self.add_dependant(caller, &entry, &mut dependants);
+            if let Some((_, version)) = version_of(&entry).filter(|(of, _)| *of == key) {
+                self.add_dependant(caller, &entry, version, &mut dependants);
             }
         }
         dependants
@@ -34,16 +38,26 @@ impl Service {
     pub(super) fn dependants_by_key(&self, caller: Caller) -> HashMap<KeyId, Dependants> {
         let mut all = HashMap::new();
         for entry in self.catalogue.all() {
-            if let Some(key) = key_of(&entry) {
-                self.add_dependant(caller, &entry, all.entry(key).or_default());
+            if let Some((key, version)) = version_of(&entry) {
+                self.add_dependant(caller, &entry, version, all.entry(key).or_default());
             }
         }
         all
     }
 
-    fn add_dependant(&self, caller: Caller, entry: &DiskEntry, dependants: &mut Dependants) {
+    fn add_dependant(
+        &self,
+        caller: Caller,
+        entry: &DiskEntry,
+        version: u32,
+        dependants: &mut Dependants,
+    ) {
         let allows = |action| self.authority.allows(caller, action);
-        if allows(Action::UseObject { owner: entry.owner() }) {
+        let is_visible = allows(Action::UseObject { owner: entry.owner() });
+        if is_visible || allows(Action::ManageKeys) {
+            *dependants.held.entry(version).or_default() += 1;
+        }
+        if is_visible {
             dependants.disks.push(entry.name().clone());
             if entry.state().attachment.is_some() {
                 dependants.attached.push(entry.name().clone());
@@ -54,6 +68,6 @@ impl Service {
     }
 }
 
-fn key_of(entry: &DiskEntry) -> Option<KeyId> {
-    entry.state().record.dk.as_ref().map(|dk| dk.key)
+fn version_of(entry: &DiskEntry) -> Option<(KeyId, u32)> {
+    entry.state().record.dk.as_ref().map(|dk| (dk.key, dk.version))
 }

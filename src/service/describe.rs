@@ -7,12 +7,7 @@ use super::reply::{DiskInfo, KeyInfo, StatusInfo, VersionInfo, shown_time};
 use crate::auth::{AGENCY_NAME, Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::Result;
-use crate::id::KeyId;
 use crate::kms::{KeyView, Origin};
-use std::collections::HashMap;
-
-/// How many data keys each version of each key has wrapped.
-type Held = HashMap<(KeyId, u32), usize>;
 
 impl Service {
     pub(super) fn list_disks(&self, caller: Caller) -> Result<Vec<DiskInfo>> {
@@ -56,20 +51,18 @@ impl Service {
 
     /// All keys as replies show them, the default key first.
     pub(super) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
-        let (mut all, held) = (self.dependants_by_key(caller), self.held_by_version(caller));
+        let mut all = self.dependants_by_key(caller);
         self.kms
             .list()
             .iter()
-            .map(|view| {
-                self.key_info(caller, view, all.remove(&view.id).unwrap_or_default(), &held)
-            })
+            .map(|view| self.key_info(caller, view, all.remove(&view.id).unwrap_or_default()))
             .collect()
     }
 
     /// A key as replies and control files show it.
     pub fn describe_key(&self, caller: Caller, view: &KeyView) -> KeyInfo {
         let dependants = self.dependants_of(caller, view.id);
-        self.key_info(caller, view, dependants, &self.held_by_version(caller))
+        self.key_info(caller, view, dependants)
     }
 
     pub(super) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
@@ -88,34 +81,11 @@ impl Service {
         })
     }
 
-    /// How many data keys each version of each key holds. A number tells who manages keys whether
-    /// an old version is still needed, and names no disk of anybody.
-    fn held_by_version(&self, caller: Caller) -> Held {
-        let entries = match self.authority.allows(caller, Action::ManageKeys) {
-            true => self.catalogue.all(),
-            false => self.visible_disks(caller),
-        };
-        let mut held = Held::new();
-        for entry in entries {
-            let dk = entry.state().record.dk.as_ref().map(|dk| (dk.key, dk.version));
-            if let Some(dk) = dk {
-                *held.entry(dk).or_default() += 1;
-            }
-        }
-        held
-    }
-
-    fn key_info(
-        &self,
-        caller: Caller,
-        view: &KeyView,
-        dependants: Dependants,
-        held: &Held,
-    ) -> KeyInfo {
+    fn key_info(&self, caller: Caller, view: &KeyView, dependants: Dependants) -> KeyInfo {
         let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
             version,
             created: shown_time(*created),
-            disks: held.get(&(view.id, version)).copied().unwrap_or(0),
+            disks: dependants.held.get(&version).copied().unwrap_or(0),
         });
         KeyInfo {
             id: view.id,

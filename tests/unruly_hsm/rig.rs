@@ -42,6 +42,16 @@ impl UnrulyHsm {
     }
 }
 
+/// Makes the HSM obliging again when dropped, so that a failed expectation does not leave threads
+/// waiting for ever.
+pub struct Relenting<'h>(pub &'h UnrulyHsm);
+
+impl Drop for Relenting<'_> {
+    fn drop(&mut self) {
+        self.0.set_mood(Mood::Obliging);
+    }
+}
+
 impl Hsm for UnrulyHsm {
     fn record_key(&self) -> Result<RecordKey> {
         self.inner.record_key()

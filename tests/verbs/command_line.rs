@@ -96,7 +96,7 @@ fn is_rfc_3339(value: &Value) {
     assert!(text.parse::<jiff::Timestamp>().is_ok() && text.ends_with('Z'), "{text}");
 }
 
-const DISK: [&str; 15] = [
+const DISK: [&str; 16] = [
     "id",
     "name",
     "status",
@@ -104,6 +104,7 @@ const DISK: [&str; 15] = [
     "encrypted",
     "key",
     "key_state",
+    "key_version",
     "sector_size",
     "owner",
     "created",
@@ -124,7 +125,8 @@ fn json_of_disks() {
     assert_eq!(members(&created), DISK);
     let expected = json!({
         "id": created["id"], "name": "db", "status": "available", "size": 8 << 20,
-        "encrypted": true, "key": "evs/default", "key_state": "enabled", "sector_size": 4096,
+        "encrypted": true, "key": "evs/default", "key_state": "enabled", "key_version": 1,
+        "sector_size": 4096,
         "owner": 0, "created": created["created"], "attached": false, "read_only": false,
         "source": null, "server": null, "error": null,
     });
@@ -155,6 +157,8 @@ fn json_of_keys() {
     let expected = json!({
         "id": created["id"], "alias": "finance", "state": "enabled", "origin": "kms",
         "created": created["created"], "deletion_date": null, "version": 1, "rotation": "off",
+        "rotation_date": null, "expiry_date": null,
+        "versions": [{"version": 1, "created": created["created"], "disks": 0}],
         "description": "money", "deletion_waits_until": null, "disks": [], "attached_disks": [],
         "foreign_disks": 0,
     });

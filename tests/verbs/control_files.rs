@@ -19,13 +19,14 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-const DISK_VALUES: [&str; 15] = [
+const DISK_VALUES: [&str; 16] = [
     "id",
     "status",
     "size",
     "encrypted",
     "key",
     "key-state",
+    "key-version",
     "sector-size",
     "owner",
     "created",
@@ -36,23 +37,34 @@ const DISK_VALUES: [&str; 15] = [
     "error",
     "io",
 ];
-const DISK_VERBS: [&str; 4] = ["attach", "detach", "extend", "delete"];
-const KEY_VALUES: [&str; 12] = [
+const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
+const KEY_VALUES: [&str; 14] = [
     "id",
     "state",
     "origin",
     "created",
     "deletion-date",
     "version",
-    "rotation",
+    "versions",
+    "rotation-date",
+    "expiry-date",
     "description",
     "deletion-waits-until",
     "disks",
     "attached-disks",
     "foreign-disks",
 ];
-const KEY_VERBS: [&str; 5] =
-    ["enable", "disable", "schedule-deletion", "cancel-deletion", "confirm-deletion"];
+const KEY_VERBS: [&str; 8] = [
+    "enable",
+    "disable",
+    "schedule-deletion",
+    "cancel-deletion",
+    "confirm-deletion",
+    "rotate",
+    "import",
+    "delete-material",
+];
+const KEY_BOTH: [&str; 2] = ["rotation", "import-parameters"];
 
 /// "found by name, not listed in MOUNT".
 fn found_and_not_listed() {
@@ -115,12 +127,15 @@ fn every_control_file_has_its_mode() {
         for verb in KEY_VERBS {
             is(&format!("{key}/{verb}"), 0o200);
         }
+        for both in KEY_BOTH {
+            is(&format!("{key}/{both}"), 0o600);
+        }
     }
     // Nothing is there that is not in these lists.
     let mut all: Vec<&str> = DISK_VALUES.into_iter().chain(DISK_VERBS).collect();
     all.sort_unstable();
     assert_eq!(names_in(&mount.control("disks/db")), all);
-    let mut all: Vec<&str> = KEY_VALUES.into_iter().chain(KEY_VERBS).collect();
+    let mut all: Vec<&str> = KEY_VALUES.into_iter().chain(KEY_VERBS).chain(KEY_BOTH).collect();
     all.sort_unstable();
     assert_eq!(names_in(&mount.control("keys/finance")), all);
 }
@@ -141,6 +156,7 @@ fn value_files() {
         ("encrypted", "yes"),
         ("key", "evs/default"),
         ("key-state", "enabled"),
+        ("key-version", "1"),
         ("sector-size", "4096"),
         ("owner", "0"),
         ("attached", "yes"),

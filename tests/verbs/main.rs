@@ -14,9 +14,11 @@ mod control_files;
 mod control_json;
 mod damage;
 mod exit_codes;
+mod import;
 mod mounting;
 mod ordinary_user;
 mod rig;
+mod rotation;
 mod users;
 
 fn main() -> std::process::ExitCode {
@@ -31,6 +33,8 @@ fn main() -> std::process::ExitCode {
         damage::trials(),
         check::trials(),
         mounting::trials(),
+        rotation::trials(),
+        import::trials(),
         ordinary_user::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())

@@ -80,8 +80,10 @@ fn others_can_read() {
 fn every_class_of_mistake() {
     let mount = Setup::default().prepare();
     let config = mount.config_path();
-    let sound = std::fs::read_to_string(&config).unwrap();
     let state = mount.state_dir().display();
+    // The two keys that must be there, alone: the file may have a [mount] table already.
+    let sound =
+        format!("mountpoint = \"{}\"\nstate_dir = \"{state}\"\n", mount.mountpoint().display());
     for (key, text) in [
         ("mount.threds", format!("{sound}[mount]\nthreds = 4\n")),
         ("mount.threads", format!("{sound}[mount]\nthreads = \"4\"\n")),
