@@ -55,9 +55,10 @@ impl Authority {
         let has = |role| self.has_role(caller, role);
         match action {
             Action::EnterControl | Action::SeeKeys => self.is_known(caller),
-            Action::ManageKeys | Action::ManageAgency | Action::ChooseDefaultEncryption => {
-                has(Role::KmsAdministrator)
-            }
+            Action::ManageKeys
+            | Action::ManageAgency
+            | Action::ChooseDefaultEncryption
+            | Action::ReadAudit => has(Role::KmsAdministrator),
             Action::CreateObject => has(Role::EvsUser) || has(Role::EvsAdministrator),
             Action::UseObject { owner } => {
                 has(Role::EvsAdministrator) || (has(Role::EvsUser) && caller.uid() == owner)
@@ -86,6 +87,7 @@ impl Authority {
             Action::EnterControl | Action::SeeKeys => ("look at this project", "any"),
             Action::ManageKeys => ("change keys", "kms-administrator"),
             Action::ManageAgency => ("change the agency", "kms-administrator"),
+            Action::ReadAudit => ("read the audit log", "kms-administrator"),
             Action::ChooseDefaultEncryption => {
                 ("change the default encryption", "kms-administrator")
             }
@@ -132,11 +134,12 @@ mod tests {
     fn every_role_allows_what_rules_a1_and_a5_give_it_and_nothing_else() {
         let of_alice = Action::UseObject { owner: ALICE.uid() };
         // Columns: alice, bob, keeper, operator, stranger, mount owner, root.
-        let table: [(Action, [bool; 7]); 9] = [
+        let table: [(Action, [bool; 7]); 10] = [
             (Action::EnterControl, [true, true, true, true, false, true, true]),
             (Action::SeeKeys, [true, true, true, true, false, true, true]),
             (Action::ManageKeys, [false, false, true, false, false, true, true]),
             (Action::ManageAgency, [false, false, true, false, false, true, true]),
+            (Action::ReadAudit, [false, false, true, false, false, true, true]),
             (Action::ChooseDefaultEncryption, [false, false, true, false, false, true, true]),
             (Action::CreateObject, [true, true, false, true, false, true, true]),
             (of_alice, [true, false, false, true, false, true, true]),

@@ -17,4 +17,4 @@ pub use authority::Authority;
 pub use caller::Caller;
 pub use default_encryption::{DefaultEncryption, DefaultKey};
 pub use permit::{Action, Permit};
-pub use project::Project;
+pub use project::{Decision, Project};

@@ -14,6 +14,8 @@ pub enum Action {
     ManageKeys,
     /// Create or delete the agency.
     ManageAgency,
+    /// Read what the KMS was asked for.
+    ReadAudit,
     /// Choose what becomes of disks whose creator does not say whether to encrypt them.
     ChooseDefaultEncryption,
     /// Create a disk of one's own.

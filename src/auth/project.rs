@@ -5,7 +5,7 @@ use super::default_encryption::DefaultEncryption;
 use super::permit::Permit;
 use crate::error::Result;
 use crate::records::{RecordPath, Records};
-use crate::sync::RwLock;
+use crate::sync::{RwLock, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -53,19 +53,19 @@ impl Project {
         agency.require(may_create)
     }
 
-    /// Creates the agency.
+    /// Decides that there is an agency.
     ///
     /// # Errors
-    /// `exists` when it is there; `io` and `no-space` from the state directory.
-    pub fn create_agency(&self, _permit: Permit) -> Result<()> {
+    /// `exists` when it is there.
+    pub fn create_agency(&self, _permit: Permit) -> Result<Decision<'_>> {
         self.decide(|now| Ok(Decisions { agency: now.agency.created()?, ..now }))
     }
 
-    /// Deletes the agency; attached disks go on (RULES A4).
+    /// Decides that there is no agency; attached disks go on (RULES A4).
     ///
     /// # Errors
-    /// `not-found` when there is none; `io` and `no-space` from the state directory.
-    pub fn delete_agency(&self, _permit: Permit) -> Result<()> {
+    /// `not-found` when there is none.
+    pub fn delete_agency(&self, _permit: Permit) -> Result<Decision<'_>> {
         self.decide(|now| Ok(Decisions { agency: now.agency.deleted()?, ..now }))
     }
 
@@ -83,15 +83,33 @@ impl Project {
         _permit: Permit,
         choice: DefaultEncryption,
     ) -> Result<()> {
-        self.decide(|now| Ok(Decisions { default_encryption: Some(choice), ..now }))
+        self.decide(|now| Ok(Decisions { default_encryption: Some(choice), ..now }))?.carry_out()
     }
 
-    /// Written first: when that fails, nothing has changed here.
-    fn decide(&self, change: impl FnOnce(Decisions) -> Result<Decisions>) -> Result<()> {
-        let mut decisions = self.decisions.write();
+    fn decide(&self, change: impl FnOnce(Decisions) -> Result<Decisions>) -> Result<Decision<'_>> {
+        let decisions = self.decisions.write();
         let next = change(*decisions)?;
-        self.records.save(&RecordPath::parse(RECORD)?, &next)?;
-        *decisions = next;
+        Ok(Decision { project: self, decisions, next })
+    }
+}
+
+/// A change that is allowed. Nobody else decides, or asks what was decided, until it is carried out
+/// or dropped.
+#[must_use = "nothing has changed before it is carried out"]
+pub struct Decision<'a> {
+    project: &'a Project,
+    decisions: RwLockWriteGuard<'a, Decisions>,
+    next: Decisions,
+}
+
+impl Decision<'_> {
+    /// Carries it out. Written first: when that fails, nothing has changed.
+    ///
+    /// # Errors
+    /// `io` and `no-space` from the state directory.
+    pub fn carry_out(mut self) -> Result<()> {
+        self.project.records.save(&RecordPath::parse(RECORD)?, &self.next)?;
+        *self.decisions = self.next;
         Ok(())
     }
 }
@@ -121,11 +139,11 @@ mod tests {
         let project = Project::load(records.clone()).unwrap();
         assert_eq!((project.has_agency(), project.default_encryption()), (false, None));
         let choice = DefaultEncryption::On(DefaultKey::Own(KeyId::random()));
-        project.create_agency(permit()).unwrap();
+        project.create_agency(permit()).unwrap().carry_out().unwrap();
         project.choose_default_encryption(permit(), choice).unwrap();
         let project = Project::load(records.clone()).unwrap();
         assert_eq!((project.has_agency(), project.default_encryption()), (true, Some(choice)));
-        project.delete_agency(permit()).unwrap();
+        project.delete_agency(permit()).unwrap().carry_out().unwrap();
         let project = Project::load(records).unwrap();
         assert_eq!((project.has_agency(), project.default_encryption()), (false, Some(choice)));
     }
@@ -147,14 +165,14 @@ mod tests {
     #[test]
     fn the_agency_is_created_once_and_deleted_once() {
         let project = Project::load(records()).unwrap();
-        let kind = |result: Result<()>| result.unwrap_err().kind();
+        let kind = |result: Result<Decision<'_>>| result.err().unwrap().kind();
         assert_eq!(kind(project.delete_agency(permit())), ErrorKind::NotFound);
-        assert_eq!(kind(project.require_agency(true)), ErrorKind::NoAgency);
-        project.create_agency(permit()).unwrap();
+        assert_eq!(project.require_agency(true).unwrap_err().kind(), ErrorKind::NoAgency);
+        project.create_agency(permit()).unwrap().carry_out().unwrap();
         project.require_agency(false).unwrap();
         assert_eq!(kind(project.create_agency(permit())), ErrorKind::Exists);
-        project.delete_agency(permit()).unwrap();
+        project.delete_agency(permit()).unwrap().carry_out().unwrap();
         assert_eq!(kind(project.delete_agency(permit())), ErrorKind::NotFound);
-        project.create_agency(permit()).unwrap();
+        project.create_agency(permit()).unwrap().carry_out().unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! The tree of commands and their arguments (INTERFACE section 4).
 
+use super::audit_args::AuditCommand;
+use super::hsm_args::HsmCommand;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -59,6 +61,9 @@ pub(super) enum Command {
     /// Let EVS use the KMS on behalf of the project's users
     #[command(subcommand)]
     Agency(AgencyCommand),
+    /// See what the KMS was asked for, and by whom
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look after what protects all keys, while nothing is mounted
     #[command(subcommand)]
     Hsm(HsmCommand),
@@ -347,42 +352,6 @@ pub(super) enum AgencyCommand {
     Delete,
 }
 
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum HsmCommand {
-    /// Put the root key under another passphrase, or under one for the first time
-    ChangePassphrase(ChangePassphraseArgs),
-    /// Move all keys from the software HSM into a token; can be interrupted and repeated
-    Migrate(MigrateArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct MigrateArgs {
-    /// The present configuration, with hsm = "soft"
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The new configuration of the same state directory, with hsm = "pkcs11"
-    #[arg(long, value_name = "FILE")]
-    pub to: PathBuf,
-    #[command(flatten)]
-    pub secret: SecretArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ChangePassphraseArgs {
-    /// The configuration [default: $EVSFS_CONFIG, /etc/evsfs/mount.toml, ~/.config/evsfs/mount.toml]
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The present passphrase
-    #[command(flatten)]
-    pub secret: SecretArgs,
-    /// Take the new passphrase from the first line of this file
-    #[arg(long, value_name = "FILE")]
-    pub new_passphrase_file: Option<PathBuf>,
-    /// Take the new passphrase from the first line of this open descriptor
-    #[arg(long, value_name = "N", conflicts_with = "new_passphrase_file")]
-    pub new_passphrase_fd: Option<i32>,
-}
-
 impl Command {
     /// What did not happen when this command was refused: the first line of the refusal.
     pub fn undone(&self) -> String {
@@ -392,6 +361,8 @@ impl Command {
             Command::Umount(_) => "nothing was unmounted".to_owned(),
             Command::Status => "the status cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
+            Command::Audit(AuditCommand::Show { .. }) => "the audit log cannot be shown".to_owned(),
+            Command::Audit(AuditCommand::Verify(_)) => "the audit log is not verified".to_owned(),
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
                 "the passphrase was not changed".to_owned()
             }
@@ -414,6 +385,8 @@ impl Command {
             Command::Umount(_) => "umount",
             Command::Status => "status",
             Command::Check(_) => "check",
+            Command::Audit(AuditCommand::Show { .. }) => "audit show",
+            Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",
             Command::Hsm(HsmCommand::Migrate(_)) => "hsm migrate",
             Command::Disk(DiskCommand::Create(_)) => "disk create",
@@ -547,6 +520,8 @@ mod tests {
             ("evsfs check --repair -c /f", "check"),
             ("evsfs init --root-key passphrase --passphrase-file /p", "init"),
             ("evsfs mount --passphrase-fd 3", "mount"),
+            ("evsfs audit show --follow", "audit show"),
+            ("evsfs audit verify -c /f --passphrase-file /p", "audit verify"),
             ("evsfs hsm change-passphrase -c /f", "hsm change-passphrase"),
             ("evsfs hsm migrate -c /f --to /g --pin-fd 3", "hsm migrate"),
             (

@@ -1,7 +1,8 @@
 //! `evsfs hsm`: what protects all keys, of a state directory that is not mounted.
 
-use super::args::{ChangePassphraseArgs, HsmCommand, MigrateArgs, SecretArgs};
+use super::args::SecretArgs;
 use super::failure::Outcome;
+use super::hsm_args::{ChangePassphraseArgs, HsmCommand, MigrateArgs};
 use super::secret_source::{Source, with_secret};
 use super::session::Session;
 use crate::config::{Config, HsmChoice, RootKeyProtection, locate};

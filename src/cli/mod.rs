@@ -13,6 +13,8 @@
 
 mod agency;
 mod args;
+mod audit;
+mod audit_args;
 mod blast_radius;
 mod check;
 mod client;
@@ -20,6 +22,7 @@ mod disk;
 mod failure;
 mod hidden_line;
 mod hsm;
+mod hsm_args;
 mod init;
 mod key;
 mod material;

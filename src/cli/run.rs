@@ -6,7 +6,7 @@ use super::failure::{Failure, Outcome};
 use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
-use super::{agency, check, disk, hsm, init, key, mount, status, umount};
+use super::{agency, audit, check, disk, hsm, init, key, mount, status, umount};
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use std::ffi::OsString;
@@ -68,6 +68,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Status => status::run(session),
         Command::Disk(command) => disk::run(session, command),
         Command::Key(command) => key::run(session, command),
+        Command::Audit(command) => audit::run(session, command),
         Command::Hsm(command) => hsm::run(session, command),
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),

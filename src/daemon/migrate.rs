@@ -15,7 +15,8 @@ use super::state_dir;
 use crate::config::{Config, HsmChoice, RootKeyProtection};
 use crate::crypto::SecretText;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kms::{Hsm, KeyMove, Pkcs11Hsm, RootKeyFile, SoftHsm};
+use crate::id::Uid;
+use crate::kms::{Actor, Hsm, KeyMove, Pkcs11Hsm, RootKeyFile, SoftHsm, is_audit, move_audit};
 use crate::records::{DirStore, PrivateDir, RecordPath, Records};
 use crate::service::DiskRecord;
 use std::collections::BTreeSet;
@@ -119,10 +120,12 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
     step()?;
     let moving = KeyMove::of_keys(old, new, &records, &moved, jiff::Timestamp::now())?;
     let mut report = MoveReport { keys: moving.count(), disks: 0 };
+    let actor = Actor::User(Uid::new(rustix::process::geteuid().as_raw()));
+    move_audit(&records, &moved, actor, jiff::Timestamp::now())?;
     for path in record_paths(state_dir)? {
         step()?;
         let text = path.as_str();
-        if text.starts_with("kms/keys/") {
+        if text.starts_with("kms/keys/") || is_audit(&path) {
             continue;
         }
         if !(text.starts_with("disks/") && path.name() == "disk.toml") {
@@ -191,8 +194,8 @@ fn record_paths(root: &Path) -> Result<Vec<RecordPath>> {
             if is_directory && !is_other {
                 directories.push(below);
             } else if let Some(text) = below.to_str()
-                && text.ends_with(".toml")
                 && let Ok(path) = RecordPath::parse(text)
+                && (text.ends_with(".toml") || is_audit(&path))
             {
                 paths.push(path);
             }
@@ -319,6 +322,8 @@ mod tests {
                 assert_eq!(opened.expose()[..], expected[..]);
             }
             kms.disable(&b).unwrap();
+            // RULES K11: the audit log is whole under whichever record key.
+            assert_eq!(kms.verify_audit().unwrap().fault, None);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The concrete parts put together, and their life: init, serve, stop, check.
 
 mod assembly;
+mod audit;
 mod check;
 mod deadlines;
 mod hsm_secret;
@@ -11,6 +12,7 @@ mod shutdown;
 mod state_dir;
 
 pub use crate::crypto::SecretText;
+pub use audit::verify_audit;
 pub use check::{CheckReport, Finding, check};
 pub use hsm_secret::{HsmSecret, needed_secret};
 pub use init::{InitReport, OfflineRootKey, init};

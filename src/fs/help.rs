@@ -10,6 +10,7 @@ evsfs control directory
   default-encryption
                read or write: off, or on ALIAS; what disks get whose creator does not say
   version      the program's version
+  audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
                             [sector-size=512|4096] [backing=PATH]

@@ -41,7 +41,9 @@ impl Namespace {
             Node::Control => match name {
                 "disks" => Some(Node::Disks),
                 "keys" => Some(Node::Keys),
-                name => ControlFile::from_name(name).map(Node::ControlFile),
+                name => ControlFile::from_name(name)
+                    .filter(|file| self.has_file(caller, *file))
+                    .map(Node::ControlFile),
             },
             // The verb goes before a disk of its name, which `control` and the command line reach.
             Node::Disks if name == CREATE => Some(Node::DiskCreate),
@@ -73,7 +75,8 @@ impl Namespace {
                 }
             }
             Node::Control => {
-                ControlFile::ALL.iter().for_each(|file| add(file.name(), Node::ControlFile(*file)));
+                let files = ControlFile::ALL.iter().filter(|file| self.has_file(caller, **file));
+                files.for_each(|file| add(file.name(), Node::ControlFile(*file)));
                 add("disks", Node::Disks);
                 add("keys", Node::Keys);
             }
@@ -136,6 +139,11 @@ impl Namespace {
     fn key_named(&self, caller: Caller, alias: &str) -> Option<Node> {
         let alias = Alias::parse(alias).ok()?;
         Some(Node::Key(self.service().visible_key(caller, &alias)?.id))
+    }
+
+    /// Whether a file of `.evs` is there for the caller (RULES A7).
+    pub(super) fn has_file(&self, caller: Caller, file: ControlFile) -> bool {
+        file != ControlFile::Audit || self.service().may_read_audit(caller)
     }
 
     /// Whether a key with this id is there for the caller.

@@ -192,6 +192,10 @@ impl Namespace {
     ) -> Result<R> {
         match &*self.handles.get(handle)? {
             Handle::Disk { open, .. } => open.disk().read_with(offset, len, deliver),
+            Handle::Value { node: Node::ControlFile(ControlFile::Audit), caller, .. } => {
+                // It only grows: read where it is asked for, not kept from the first read on.
+                Ok(deliver(&self.service.read_audit(*caller, offset.get(), len)?))
+            }
             Handle::Value { node, caller, text } => {
                 let mut text = text.lock();
                 if offset == ByteOffset::ZERO {
@@ -290,6 +294,7 @@ impl Namespace {
                 self.service.visible_disk(caller, id).is_some()
             }
             Node::Key(id) | Node::KeyFile(id, _) => self.has_key(caller, id),
+            Node::ControlFile(file) => self.has_file(caller, file),
             _ => true,
         };
         if is_there { Ok(node) } else { Err(gone()) }

@@ -104,6 +104,7 @@ control_files! {
         Request = "control" Both,
         Error = "error" Value,
         Agency = "agency" Both,
+        Audit = "audit" Value,
         DefaultEncryption = "default-encryption" Both,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Kms;
 use super::Operation;
+use super::audit_entry::AuditEvent;
 use super::hsm::CmkVersion;
 use super::key::Key;
 use crate::crypto::Dk;
@@ -29,13 +30,19 @@ impl Kms {
         sector_size: SectorSize,
     ) -> Result<WrappedDk> {
         self.deadlines.observe();
-        let version = self.usable(key)?.version;
-        let associated = associated_data(disk, key, version, sector_size);
-        let bytes = self.hsm.generate_dk_wrapped(CmkVersion { key, version }, &associated)?;
-        // No lock was held meanwhile: what became unusable in that time is not handed out.
-        self.usable(key)?;
-        log::debug!("event=data-key-made key={key} version={version} disk={disk}");
-        Ok(WrappedDk { key, version, bytes })
+        self.recorded(AuditEvent::CreateDatakey, |recording| {
+            recording.of_id(key);
+            recording.for_disk(disk);
+            let version = self.usable(key)?.version;
+            let associated = associated_data(disk, key, version, sector_size);
+            let bytes = self.hsm.generate_dk_wrapped(CmkVersion { key, version }, &associated)?;
+            // A data key takes effect when it is handed out.
+            recording.allow()?;
+            // No lock was held meanwhile: what became unusable in that time is not handed out.
+            self.usable(key)?;
+            log::debug!("event=data-key-made key={key} version={version} disk={disk}");
+            Ok(WrappedDk { key, version, bytes })
+        })
     }
 
     /// Opens the data key of a disk.
@@ -50,6 +57,19 @@ impl Kms {
         sector_size: SectorSize,
     ) -> Result<Dk> {
         self.deadlines.observe();
+        self.recorded(AuditEvent::DecryptDatakey, |recording| {
+            recording.of_id(wrapped.key);
+            recording.for_disk(disk);
+            let dk = self.unwrap_dk(wrapped, disk, sector_size)?;
+            // It takes effect when it is handed out; until then it is wiped on every way out.
+            recording.allow()?;
+            // No lock was held meanwhile: what became unusable in that time is not handed out.
+            self.usable(wrapped.key)?;
+            Ok(dk)
+        })
+    }
+
+    fn unwrap_dk(&self, wrapped: &WrappedDk, disk: DiskId, sector_size: SectorSize) -> Result<Dk> {
         let WrappedDk { key, version, bytes } = wrapped;
         let (key, version) = (*key, *version);
         let newest = self.usable(key)?.version;
@@ -64,7 +84,6 @@ impl Kms {
         }
         let associated = associated_data(disk, key, version, sector_size);
         let dk = self.hsm.unwrap_dk(CmkVersion { key, version }, &associated, bytes)?;
-        self.usable(key)?;
         log::debug!("event=data-key-opened key={key} version={version} disk={disk}");
         Ok(dk)
     }
@@ -81,24 +100,30 @@ impl Kms {
         sector_size: SectorSize,
     ) -> Result<Option<WrappedDk>> {
         self.deadlines.observe();
-        let (key, version) = (wrapped.key, self.usable(wrapped.key)?.version);
-        if wrapped.version == version {
-            return Ok(None);
-        }
-        let dk = self.open_dk(wrapped, disk, sector_size)?;
-        let associated = associated_data(disk, key, version, sector_size);
-        let bytes = self.hsm.wrap_dk(CmkVersion { key, version }, &associated, &dk)?;
-        let wrapped = WrappedDk { key, version, bytes };
-        // It will stand in place of the only other copy, so it is tried before it is handed out.
-        if !self.open_dk(&wrapped, disk, sector_size)?.ct_eq(&dk) {
-            return Err(Error::new(
-                ErrorKind::Integrity,
-                format!("the HSM does not open what it wrapped for disk {disk}"),
-            )
-            .remedy("the disk is as it was; look after the HSM"));
-        }
-        log::debug!("event=data-key-rewrapped key={key} version={version} disk={disk}");
-        Ok(Some(wrapped))
+        self.recorded(AuditEvent::RewrapDatakey, |recording| {
+            recording.of_id(wrapped.key);
+            recording.for_disk(disk);
+            let (key, version) = (wrapped.key, self.usable(wrapped.key)?.version);
+            if wrapped.version == version {
+                return Ok(None);
+            }
+            let dk = self.unwrap_dk(wrapped, disk, sector_size)?;
+            let associated = associated_data(disk, key, version, sector_size);
+            let bytes = self.hsm.wrap_dk(CmkVersion { key, version }, &associated, &dk)?;
+            let wrapped = WrappedDk { key, version, bytes };
+            // It will stand in place of the only other copy, so it is tried before it is handed out.
+            if !self.unwrap_dk(&wrapped, disk, sector_size)?.ct_eq(&dk) {
+                return Err(Error::new(
+                    ErrorKind::Integrity,
+                    format!("the HSM does not open what it wrapped for disk {disk}"),
+                )
+                .remedy("the disk is as it was; look after the HSM"));
+            }
+            recording.allow()?;
+            self.usable(key)?;
+            log::debug!("event=data-key-rewrapped key={key} version={version} disk={disk}");
+            Ok(Some(wrapped))
+        })
     }
 
     /// Refuses a key under which no data key could be made or opened at this moment.

@@ -2,7 +2,8 @@
 //!
 //! Order of a destruction (RULES K9), each step durable before the next:
 //!
-//! 1. the time that has passed is written down, so that no restart makes the deadline one to come;
+//! 1. the time that has passed is written down, so that no restart makes the deadline one to come,
+//!    and the destruction is recorded in the audit log;
 //! 2. the module destroys every version of the material;
 //! 3. the key's record is removed.
 //!
@@ -10,6 +11,7 @@
 //! the next sweep, at the latest when the service is opened, does all steps again.
 
 use super::Kms;
+use super::audit_entry::AuditEvent;
 use super::clock_watch::Deadline;
 use super::key::Key;
 use super::key::KeyView;
@@ -36,6 +38,7 @@ impl Kms {
     /// is scheduled already; `out-of-range` with KMS.1401; what the store reports.
     pub fn schedule_deletion(&self, alias: &Alias, days: u32) -> Result<KeyView> {
         self.alter(
+            AuditEvent::ScheduleKeyDeletion,
             alias,
             |_| Operation::ScheduleDeletion,
             |_, key| {
@@ -59,7 +62,12 @@ impl Kms {
     /// `not-found` with KMS.0207; `key-gone` with KMS.0207 when its deadline has passed;
     /// `wrong-status` with KMS.1501; what the store reports.
     pub fn cancel_deletion(&self, alias: &Alias) -> Result<KeyView> {
-        self.alter(alias, |key| Operation::CancelDeletion(key.material), |_, _| Ok(()))
+        self.alter(
+            AuditEvent::CancelKeyDeletion,
+            alias,
+            |key| Operation::CancelDeletion(key.material),
+            |_, _| Ok(()),
+        )
     }
 
     /// Destroys every key whose deadline has passed, and says which those were. To be called when
@@ -104,29 +112,36 @@ impl Kms {
     /// the store report.
     pub fn confirm_deletion(&self, alias: &Alias) -> Result<KeyView> {
         self.deadlines.observe();
-        let change = self.ring.change();
-        let mut key = self.ring.find(alias)?;
-        key.clone().apply(Operation::Destroy)?;
-        match key.deletion_date.map(|date| self.deadlines.judge(date)) {
-            Some(Deadline::Passed) => self.deadlines.keep()?,
-            Some(Deadline::Doubted) => {
+        self.recorded(AuditEvent::DeleteKey, |recording| {
+            recording.of_alias(alias);
+            let change = self.ring.change();
+            let mut key = self.ring.find(alias)?;
+            key.clone().apply(Operation::Destroy)?;
+            let is_doubted = match key.deletion_date.map(|date| self.deadlines.judge(date)) {
+                Some(Deadline::Passed) => false,
+                Some(Deadline::Doubted) => true,
+                Some(Deadline::Ahead) | None => {
+                    return Err(Error::new(
+                        ErrorKind::WrongStatus,
+                        format!("the deletion date of key \"{alias}\" has not come"),
+                    )
+                    .remedy(format!("evsfs key show {alias}")));
+                }
+            };
+            recording.allow()?;
+            if is_doubted {
                 // The administrator's word is kept in the record, as a deadline beyond doubt, so
                 // that a crash from here on ends in destruction too.
                 key.deletion_date = Some(self.deadlines.settled());
-                self.deadlines.keep()?;
+            }
+            self.deadlines.keep()?;
+            if is_doubted {
                 key = change.put(key)?;
             }
-            Some(Deadline::Ahead) | None => {
-                return Err(Error::new(
-                    ErrorKind::WrongStatus,
-                    format!("the deletion date of key \"{alias}\" has not come"),
-                )
-                .remedy(format!("evsfs key show {alias}")));
-            }
-        }
-        drop(change);
-        self.destroy(&key)?;
-        Ok(key.view())
+            drop(change);
+            self.carry_out(&key)?;
+            Ok(key.view())
+        })
     }
 
     /// Until when, by the wall clock, the destruction of a key waits whose deadline has passed by a
@@ -149,9 +164,16 @@ impl Kms {
         dates.filter_map(|key| key.deletion_date).map(|date| self.deadlines.time_until(date)).min()
     }
 
+    fn destroy(&self, key: &Key) -> Result<()> {
+        self.recorded_until_done(AuditEvent::DeleteKey, key, |recording| {
+            recording.allow()?;
+            self.carry_out(key)
+        })
+    }
+
     /// Steps 2 and 3 of a destruction. A passed deadline is never taken back, so no lock is needed
     /// over the module's part, and two sweeps at once do no harm.
-    fn destroy(&self, key: &Key) -> Result<()> {
+    fn carry_out(&self, key: &Key) -> Result<()> {
         for cmk in key.versions().chain([key.next_version()]) {
             self.hsm.destroy(cmk)?;
         }
@@ -212,8 +234,9 @@ mod tests {
     #[test]
     fn a_destruction_that_was_interrupted_is_finished_whatever_the_clock_says() {
         let (fixture, ..) = with_a_key_past_its_deadline();
-        // The time is written when it is seen and again for good; the third write is the removal.
-        fixture.store.fail_after(Some(2));
+        // The time is written when it is seen and again for good, then the audit log and its anchor;
+        // the fifth write is the removal.
+        fixture.store.fail_after(Some(4));
         assert!(fixture.kms.destroy_due().is_err());
         assert!(fixture.hsm.list().unwrap().is_empty());
         fixture.clock.set_wall(jiff::Timestamp::UNIX_EPOCH);

@@ -70,6 +70,19 @@ impl RecordStore for FaultyStore {
         self.inner.list(dir)
     }
 
+    fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.write()?;
+        self.inner.append_log(path, offset, bytes)
+    }
+
+    fn read_log(&self, path: &RecordPath, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.inner.read_log(path, offset, len)
+    }
+
+    fn log_len(&self, path: &RecordPath) -> Result<u64> {
+        self.inner.log_len(path)
+    }
+
     fn place(&self, path: &RecordPath) -> String {
         self.inner.place(path)
     }

@@ -12,6 +12,7 @@
 //! material, the record names it.
 
 use super::Kms;
+use super::audit_entry::AuditEvent;
 use super::clock_watch::Deadline;
 use super::hsm::CmkVersion;
 use super::key::Key;
@@ -48,43 +49,49 @@ impl Kms {
         expires: Option<Timestamp>,
     ) -> Result<KeyView> {
         self.deadlines.observe();
-        let id = self.ring.find(alias)?.id;
-        // Before the claim, so that a key that takes no material says why.
-        self.importable(id)?;
-        let _claim = self.claims.take(id, alias)?;
-        let key = self.importable(id)?;
-        if expires.is_some_and(|date| date <= self.deadlines.start_of_new()) {
-            return Err(Error::new(ErrorKind::Invalid, "the expiry date is not in the future")
-                .code(Code::KMS_2602)
-                .remedy("choose a later date, or leave it out for material that does not expire"));
-        }
-        let material = self.open_upload(&key, upload)?;
-        let digest = self.digest(&key, &material)?;
-        let cmk = CmkVersion { key: id, version: 1 };
-        self.hsm.destroy(cmk)?;
-        self.hsm.import(cmk, &material)?;
-        drop(material);
-        // Looked at again: the module may have taken long, and others did not wait for it.
-        let change = self.ring.change();
-        let mut key = match self.importable(id) {
-            Ok(key) => key,
-            Err(refusal) => {
-                drop(change);
-                self.discard(cmk);
-                return Err(refusal);
+        self.recorded(AuditEvent::ImportKeyMaterial, |recording| {
+            recording.of_alias(alias);
+            let id = self.ring.find(alias)?.id;
+            // Before the claim, so that a key that takes no material says why.
+            self.importable(id)?;
+            let _claim = self.claims.take(id, alias)?;
+            let key = self.importable(id)?;
+            if expires.is_some_and(|date| date <= self.deadlines.start_of_new()) {
+                return Err(Error::new(ErrorKind::Invalid, "the expiry date is not in the future")
+                    .code(Code::KMS_2602)
+                    .remedy(
+                        "choose a later date, or leave it out for material that does not expire",
+                    ));
             }
-        };
-        key.material = Material::Present;
-        key.version = cmk.version;
-        key.imported.get_or_insert(self.deadlines.now());
-        key.expires = expires;
-        key.material_digest = Some(digest);
-        // When this fails the new record may be there all the same, so the material stays.
-        let key = change.put(key)?;
-        drop(change);
-        self.import_keys.forget(id);
-        log::info!("event=key-material-imported key={id}");
-        Ok(key.view())
+            let material = self.open_upload(&key, upload)?;
+            let digest = self.digest(&key, &material)?;
+            let cmk = CmkVersion { key: id, version: 1 };
+            recording.allow()?;
+            self.hsm.destroy(cmk)?;
+            self.hsm.import(cmk, &material)?;
+            drop(material);
+            // Looked at again: the module may have taken long, and others did not wait for it.
+            let change = self.ring.change();
+            let mut key = match self.importable(id) {
+                Ok(key) => key,
+                Err(refusal) => {
+                    drop(change);
+                    self.discard(cmk);
+                    return Err(refusal);
+                }
+            };
+            key.material = Material::Present;
+            key.version = cmk.version;
+            key.imported.get_or_insert(self.deadlines.now());
+            key.expires = expires;
+            key.material_digest = Some(digest);
+            // When this fails the new record may be there all the same, so the material stays.
+            let key = change.put(key)?;
+            drop(change);
+            self.import_keys.forget(id);
+            log::info!("event=key-material-imported key={id}");
+            Ok(key.view())
+        })
     }
 
     /// Destroys imported material; the key waits for the same material from then on.
@@ -95,6 +102,7 @@ impl Kms {
     /// the key waits for material all the same, and the material goes when the module answers.
     pub fn delete_material(&self, alias: &Alias) -> Result<KeyView> {
         let view = self.alter(
+            AuditEvent::DeleteImportedKeyMaterial,
             alias,
             |_| Operation::DeleteMaterial,
             |_, key| {
@@ -163,8 +171,12 @@ impl Kms {
             return Ok(None);
         };
         if key.material == Material::Present {
-            key.expire()?;
-            key = change.put(key)?;
+            let event = AuditEvent::DeleteImportedKeyMaterial;
+            key = self.recorded_until_done(event, &key.clone(), |recording| {
+                key.expire()?;
+                recording.allow()?;
+                change.put(key)
+            })?;
             log::info!("event=key-material-expired key={id} state={}", key.state);
         }
         drop(change);
@@ -279,8 +291,9 @@ mod tests {
 
         fn disk(&self) -> (WrappedDk, DiskId) {
             let disk = DiskId::random();
-            let wrapped = self.fixture.kms.generate_dk(self.id, disk, SectorSize::S4096).unwrap();
-            (wrapped, disk)
+            let make = || self.fixture.kms.generate_dk(self.id, disk, SectorSize::S4096);
+            // Its audit entry may be the write that fails.
+            (make().or_else(|_| make()).unwrap(), disk)
         }
 
         fn opens(&self, (wrapped, disk): &(WrappedDk, DiskId)) -> Option<Code> {

@@ -1,6 +1,7 @@
 //! The one-time keys under which material is sent in.
 
 use super::Kms;
+use super::audit_entry::AuditEvent;
 use super::key::Key;
 use crate::crypto::ImportKey;
 use crate::error::Error;
@@ -88,21 +89,25 @@ impl Kms {
     /// when it does not wait for material; `quota` when memory cannot be locked.
     pub fn make_import_parameters(&self, alias: &Alias) -> Result<ImportParameters> {
         self.deadlines.observe();
-        let id = self.importable(self.ring.find(alias)?.id)?.id;
-        let key = Arc::new(ImportKey::generate()?);
-        let (made, now) = (self.deadlines.monotonic(), self.deadlines.now());
-        let pending = Pending {
-            key,
-            token: uuid::Uuid::new_v4().to_string(),
-            made,
-            valid_until: now.checked_add(VALIDITY).unwrap_or(now),
-        };
-        let mut of = self.import_keys.of.lock();
-        of.retain(|_, other| other.is_valid(made));
-        of.insert(id, pending);
-        drop(of);
-        log::info!("event=import-key-made key={id}");
-        self.import_parameters(id).ok_or_else(|| Key::gone(format!("key \"{alias}\"")))
+        self.recorded(AuditEvent::GetParametersForImport, |recording| {
+            recording.of_alias(alias);
+            let id = self.importable(self.ring.find(alias)?.id)?.id;
+            let key = Arc::new(ImportKey::generate()?);
+            let (made, now) = (self.deadlines.monotonic(), self.deadlines.now());
+            let pending = Pending {
+                key,
+                token: uuid::Uuid::new_v4().to_string(),
+                made,
+                valid_until: now.checked_add(VALIDITY).unwrap_or(now),
+            };
+            recording.allow()?;
+            let mut of = self.import_keys.of.lock();
+            of.retain(|_, other| other.is_valid(made));
+            of.insert(id, pending);
+            drop(of);
+            log::info!("event=import-key-made key={id}");
+            self.import_parameters(id).ok_or_else(|| Key::gone(format!("key \"{alias}\"")))
+        })
     }
 
     /// The import key that was made for a master key, while it can be used.

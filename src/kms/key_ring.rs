@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// Keys a project may have besides the default key, whatever their state (RULES K4).
 pub(super) const QUOTA: usize = 100;
 
-const DIRECTORY: &str = "kms/keys";
+pub(super) const DIRECTORY: &str = "kms/keys";
 const SUFFIX: &str = ".toml";
 
 /// All keys.

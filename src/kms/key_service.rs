@@ -1,5 +1,7 @@
 //! The key management service: one function for each verb.
 
+use super::audit_entry::{Actor, AuditEvent};
+use super::audit_log::AuditLog;
 use super::claims::Claims;
 use super::clock_watch::Deadline;
 use super::deadlines::Deadlines;
@@ -8,6 +10,7 @@ use super::hsm::Hsm;
 use super::import_keys::ImportKeys;
 use super::key::{Key, KeyView, NewKey, Origin};
 use super::key_ring::{Change, KeyRing};
+use super::recording::{Recording, Retried};
 use super::{Material, Operation};
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -15,6 +18,7 @@ use crate::id::Alias;
 use crate::id::Description;
 use crate::id::KeyId;
 use crate::records::Records;
+use crate::sync::Mutex;
 use crate::sys::Clock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,11 +28,15 @@ use std::sync::Arc;
 /// A change of a key is written before it takes effect; a verb that fails leaves the key as it was.
 /// Every verb but those that only show keys reads the clock first.
 pub struct Kms {
-    pub(super) ring: KeyRing,
+    // Shared by all handles on the service, see `on_behalf_of`.
+    pub(super) ring: Arc<KeyRing>,
     pub(super) hsm: Arc<dyn Hsm>,
-    pub(super) deadlines: Deadlines,
-    pub(super) claims: Claims,
-    pub(super) import_keys: ImportKeys,
+    pub(super) deadlines: Arc<Deadlines>,
+    pub(super) audit: Arc<AuditLog>,
+    pub(super) retried: Arc<Mutex<Retried>>,
+    pub(super) claims: Arc<Claims>,
+    pub(super) import_keys: Arc<ImportKeys>,
+    pub(super) actor: Actor,
 }
 
 impl Kms {
@@ -38,12 +46,16 @@ impl Kms {
     /// # Errors
     /// `integrity` naming the record that was edited (RULES K8); what the store reports.
     pub fn open(records: Records, hsm: Arc<dyn Hsm>, clock: Arc<dyn Clock>) -> Result<Kms> {
+        let ring = KeyRing::open(records.clone())?;
         let kms = Kms {
-            ring: KeyRing::open(records.clone())?,
+            audit: Arc::new(AuditLog::open(records.clone(), !ring.all().is_empty())?),
+            ring: Arc::new(ring),
             hsm,
-            deadlines: Deadlines::begin(records, clock)?,
-            claims: Claims::default(),
-            import_keys: ImportKeys::default(),
+            deadlines: Arc::new(Deadlines::begin(records, clock)?),
+            retried: Arc::default(),
+            claims: Arc::default(),
+            import_keys: Arc::default(),
+            actor: Actor::Daemon,
         };
         // A module that does not answer now keeps nobody from keys that are usable; those past
         // their deadline are not, swept or not.
@@ -64,8 +76,11 @@ impl Kms {
     /// KMS.1105; what the module and the store report.
     pub fn create(&self, new: NewKey) -> Result<KeyView> {
         self.deadlines.observe();
-        refuse_reserved(&new.alias)?;
-        self.add(new)
+        self.recorded(AuditEvent::CreateKey, |recording| {
+            recording.of_alias(&new.alias);
+            refuse_reserved(&new.alias)?;
+            self.add(new, recording)
+        })
     }
 
     /// The default key, made now if it is not there yet (RULES K2).
@@ -83,7 +98,7 @@ impl Kms {
             origin: Origin::Kms,
             description: Description::parse("made by EVS for disks without a key of their own")?,
         };
-        match self.add(new) {
+        match self.recorded(AuditEvent::CreateKey, |recording| self.add(new, recording)) {
             // Somebody else was first.
             Err(error) if error.kind() == ErrorKind::Exists => self.show(&alias),
             made => made,
@@ -119,7 +134,7 @@ impl Kms {
     /// # Errors
     /// `not-found` with KMS.0207; `wrong-status` with KMS.1201; what the store reports.
     pub fn enable(&self, alias: &Alias) -> Result<KeyView> {
-        self.alter(alias, |_| Operation::Enable, |_, _| Ok(()))
+        self.alter(AuditEvent::EnableKey, alias, |_| Operation::Enable, |_, _| Ok(()))
     }
 
     /// Makes a key unusable until it is enabled. Attached disks go on (RULES D6).
@@ -128,7 +143,7 @@ impl Kms {
     /// `not-found` with KMS.0207; `protected` with KMS.0211; `wrong-status` with KMS.1301; what
     /// the store reports.
     pub fn disable(&self, alias: &Alias) -> Result<KeyView> {
-        self.alter(alias, |_| Operation::Disable, |_, _| Ok(()))
+        self.alter(AuditEvent::DisableKey, alias, |_| Operation::Disable, |_, _| Ok(()))
     }
 
     /// Gives a key another alias. Its own is accepted and changes nothing.
@@ -139,6 +154,7 @@ impl Kms {
     /// KMS.1104; what the store reports.
     pub fn set_alias(&self, alias: &Alias, new: Alias) -> Result<KeyView> {
         self.alter(
+            AuditEvent::UpdateKeyAlias,
             alias,
             |_| Operation::Rename,
             |change, key| {
@@ -159,6 +175,7 @@ impl Kms {
     /// the store reports.
     pub fn describe(&self, alias: &Alias, description: Description) -> Result<KeyView> {
         self.alter(
+            AuditEvent::UpdateKeyDescription,
             alias,
             |_| Operation::Describe,
             |_, key| {
@@ -168,26 +185,31 @@ impl Kms {
         )
     }
 
-    /// Changes one key: looks, asks the transition table, edits, writes. All verbs that change a
-    /// key but do not make or destroy it pass here.
+    /// Changes one key: looks, asks the transition table, edits, records, writes. All verbs that
+    /// change a key but do not make or destroy it pass here.
     pub(super) fn alter(
         &self,
+        event: AuditEvent,
         alias: &Alias,
         operation: impl FnOnce(&Key) -> Operation,
         edit: impl FnOnce(&Change<'_>, &mut Key) -> Result<()>,
     ) -> Result<KeyView> {
         self.deadlines.observe();
-        let change = self.ring.change();
-        let mut key = self.ring.find(alias)?;
-        self.refuse_past_deadline(&key)?;
-        if self.has_expired(&key) {
-            key.expire()?;
-        }
-        key.apply(operation(&key))?;
-        edit(&change, &mut key)?;
-        let key = change.put(key)?;
-        log::info!("event=key-changed key={} state={}", key.id, key.state);
-        Ok(key.view())
+        self.recorded(event, |recording| {
+            recording.of_alias(alias);
+            let change = self.ring.change();
+            let mut key = self.ring.find(alias)?;
+            self.refuse_past_deadline(&key)?;
+            if self.has_expired(&key) {
+                key.expire()?;
+            }
+            key.apply(operation(&key))?;
+            edit(&change, &mut key)?;
+            recording.allow()?;
+            let key = change.put(key)?;
+            log::info!("event=key-changed key={} state={}", key.id, key.state);
+            Ok(key.view())
+        })
     }
 
     /// Refuses a key whose deadline has passed although nobody swept it away yet.
@@ -200,9 +222,12 @@ impl Kms {
 
     /// Makes a key: its material first, since a record without material would be a key that looks
     /// usable and is not, while material without a record is only a file too many.
-    fn add(&self, new: NewKey) -> Result<KeyView> {
+    fn add(&self, new: NewKey, recording: &mut Recording<'_>) -> Result<KeyView> {
+        recording.of_alias(&new.alias);
         self.ring.change().check_room_for(&new.alias)?;
         let key = Key::new(KeyId::random(), new, self.deadlines.now());
+        recording.of_key(&key);
+        recording.allow()?;
         let cmk = CmkVersion { key: key.id, version: key.version };
         let has_material = key.material == Material::Present;
         if has_material {

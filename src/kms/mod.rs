@@ -14,6 +14,9 @@
 //!              key, state                    clock_watch    soft_hsm over root_key; pkcs11_hsm
 //! ```
 //!
+//! Everything that is asked for is recorded in the audit log, by `recording`, before it takes effect
+//! (RULES K11); [`Kms::on_behalf_of`] says who asks.
+//!
 //! `pkcs11_hsm` is over `pkcs11_wrapping` (forms of a wrapped data key), `pkcs11_module` and
 //! `pkcs11_token` (finding the token, sessions, the one login) and `pkcs11_patience` (calls that may
 //! be slow).
@@ -22,6 +25,11 @@
 //! genuine seal, such as that of a disabled key from when it was enabled. Material that was
 //! destroyed does not come back by that.
 
+mod audit_entry;
+mod audit_log;
+mod audit_move;
+mod audit_verify;
+mod audit_walk;
 mod claims;
 mod clock_watch;
 mod data_keys;
@@ -40,12 +48,16 @@ mod pkcs11_module;
 mod pkcs11_patience;
 mod pkcs11_token;
 mod pkcs11_wrapping;
+mod recording;
 mod root_key;
 mod rotation;
 mod soft_hsm;
 mod state;
 mod upload;
 
+pub use audit_entry::{Actor, AuditEntry, AuditEvent};
+pub use audit_move::{is_audit, move_audit};
+pub use audit_verify::{AuditFault, AuditReport, verify_audit_offline};
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
 pub use hsm_move::KeyMove;
@@ -54,6 +66,7 @@ pub use key::{KeyView, NewKey, Origin};
 pub use key_service::Kms;
 pub use pkcs11_hsm::{Pkcs11Hsm, Pkcs11Settings};
 pub use pkcs11_token::PinSource;
+pub use recording::Recording;
 pub use root_key::RootKeyFile;
 pub use rotation::{DEFAULT_ROTATION_DAYS, ROTATION_DAYS};
 pub use soft_hsm::SoftHsm;

@@ -10,10 +10,12 @@
 
 use super::Kms;
 use super::Operation;
+use super::audit_entry::AuditEvent;
 use super::clock_watch::Deadline;
 use super::hsm::CmkVersion;
 use super::key::Key;
 use super::key::KeyView;
+use super::recording::Recording;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -40,7 +42,10 @@ impl Kms {
     /// its material is being changed; what the module and the store report.
     pub fn rotate(&self, alias: &Alias) -> Result<KeyView> {
         self.deadlines.observe();
-        self.add_version(&self.ring.find(alias)?, Operation::Rotate)
+        self.recorded(AuditEvent::RotateKey, |recording| {
+            recording.of_alias(alias);
+            self.add_version(&self.ring.find(alias)?, Operation::Rotate, recording)
+        })
     }
 
     /// Turns automatic rotation on, with an interval in days, or off. The first rotation comes one
@@ -51,7 +56,12 @@ impl Kms {
     /// it is on already, KMS.0313 when it is off already; `key-unusable` with KMS.0209, 0210 when
     /// the key is not enabled; `out-of-range` with KMS.3001; what the store reports.
     pub fn set_rotation(&self, alias: &Alias, days: Option<u32>) -> Result<KeyView> {
+        let event = match days {
+            Some(_) => AuditEvent::EnableKeyRotation,
+            None => AuditEvent::DisableKeyRotation,
+        };
         self.alter(
+            event,
             alias,
             |_| Operation::ScheduleRotation,
             |_, key| {
@@ -92,7 +102,10 @@ impl Kms {
         self.deadlines.observe();
         let (mut rotated, mut failure) = (Vec::new(), None);
         for key in self.ring.all().iter().filter(|key| self.is_rotation_due(key)) {
-            match self.add_version(key, Operation::ScheduleRotation) {
+            let rotation = self.recorded_until_done(AuditEvent::RotateKey, key, |recording| {
+                self.add_version(key, Operation::ScheduleRotation, recording)
+            });
+            match rotation {
                 Ok(view) => rotated.push(view),
                 // It is being rotated by hand, or stopped being enabled just now.
                 Err(error) if is_refusal(&error) => {}
@@ -114,13 +127,19 @@ impl Kms {
             && key.rotation_due.is_some_and(|date| self.deadlines.judge(date) == Deadline::Passed)
     }
 
-    fn add_version(&self, key: &Key, operation: Operation) -> Result<KeyView> {
+    fn add_version(
+        &self,
+        key: &Key,
+        operation: Operation,
+        recording: &mut Recording<'_>,
+    ) -> Result<KeyView> {
         let id = key.id;
         // Before the claim, so that a key that cannot rotate says why.
         self.rotatable(id, operation)?;
         let _claim = self.claims.take(id, &key.alias)?;
         let version = self.rotatable(id, operation)?.version + 1;
         let cmk = CmkVersion { key: id, version };
+        recording.allow()?;
         self.hsm.destroy(cmk)?;
         self.hsm.generate(cmk)?;
         // Looked at again: the module may have taken long, and others did not wait for it.
@@ -247,7 +266,8 @@ mod tests {
     fn a_rotation_that_was_interrupted_is_as_if_it_had_not_begun() {
         let fixture = Fixture::new();
         let (key, disk) = (fixture.create("finance").id, DiskId::random());
-        fixture.store.fail_after(Some(0));
+        // After the audit log and its anchor.
+        fixture.store.fail_after(Some(2));
         assert!(fixture.kms.rotate(&alias("finance")).is_err());
         assert_eq!(fixture.hsm.list().unwrap().len(), 2, "material that no record names");
         let reopened = fixture.reopened();
@@ -264,7 +284,8 @@ mod tests {
         let fixture = Fixture::new();
         fixture.create("finance");
         fixture.kms.rotate(&alias("finance")).unwrap();
-        fixture.store.fail_after(Some(0));
+        // After the audit log and its anchor.
+        fixture.store.fail_after(Some(2));
         assert!(fixture.kms.rotate(&alias("finance")).is_err());
         assert_eq!(fixture.hsm.list().unwrap().len(), 3);
         fixture.kms.schedule_deletion(&alias("finance"), 7).unwrap();

@@ -3,12 +3,14 @@
 use super::path;
 use super::private_dir::EntryKind;
 use super::private_dir::PrivateDir;
+use super::private_file::PrivateFile;
 use super::store::MAX_RECORD_BYTES;
 use super::{RecordPath, RecordStore};
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::sync::RwLock;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The records of a state directory, one file each, beside whatever else lies there.
@@ -43,6 +45,24 @@ impl DirStore {
         }
     }
 
+    fn log(&self, path: &RecordPath) -> Result<Option<PrivateFile>> {
+        match self.directory_of(path)? {
+            Some(directory) => directory.open_file(path.name()),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the directories above `path` that are missing; gives the innermost, `None` when that
+    /// is the root. The caller holds `shape`.
+    fn make_directories_of(&self, path: &RecordPath) -> Result<Option<PrivateDir>> {
+        let mut made: Option<PrivateDir> = None;
+        for directory in path.directories() {
+            let component = directory.rsplit('/').next().unwrap_or(directory);
+            made = Some(made.as_ref().unwrap_or(&self.root).make_subdirectory(component)?);
+        }
+        Ok(made)
+    }
+
     /// Follows `directory`, component by component and through no link, from the root.
     fn descend(&self, directory: &str) -> Result<Option<PrivateDir>> {
         let mut here = Some(self.root.try_clone()?);
@@ -69,11 +89,7 @@ impl RecordStore for DirStore {
             return Err(Error::new(ErrorKind::Invalid, format!("record {path} is too large")));
         }
         let _shape = self.shape.read();
-        let mut made: Option<PrivateDir> = None;
-        for directory in path.directories() {
-            let component = directory.rsplit('/').next().unwrap_or(directory);
-            made = Some(made.as_ref().unwrap_or(&self.root).make_subdirectory(component)?);
-        }
+        let made = self.make_directories_of(path)?;
         made.as_ref().unwrap_or(&self.root).replace(path.name(), bytes)
     }
 
@@ -94,6 +110,47 @@ impl RecordStore for DirStore {
         let Some(directory) = self.descend(dir.as_str())? else { return Ok(Vec::new()) };
         let names = directory.names()?;
         Ok(names.into_iter().filter(|name| path::is_component(name)).collect())
+    }
+
+    fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()> {
+        let writing = |cause| Error::io(format!("writing {}", self.place(path)), cause);
+        let _shape = self.shape.read();
+        let directory = self.make_directories_of(path)?;
+        let log = directory.as_ref().unwrap_or(&self.root).open_or_create_file(path.name())?;
+        let log = log.file();
+        if log.metadata().map_err(writing)?.len() > offset {
+            log.set_len(offset).map_err(writing)?;
+        }
+        let written = log.write_all_at(bytes, offset).and_then(|()| log.sync_data());
+        if written.is_err() {
+            // Best effort: the next writer does it again.
+            let _ = log.set_len(offset);
+        }
+        written.map_err(writing)
+    }
+
+    fn read_log(&self, path: &RecordPath, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let reading = |cause| Error::io(format!("reading {}", self.place(path)), cause);
+        let Some(log) = self.log(path)? else { return Ok(Vec::new()) };
+        let left = log.file().metadata().map_err(reading)?.len().saturating_sub(offset);
+        let mut bytes = vec![0; len.min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match log.file().read_at(&mut bytes[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(reading(cause)),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    fn log_len(&self, path: &RecordPath) -> Result<u64> {
+        let reading = |cause| Error::io(format!("examining {}", self.place(path)), cause);
+        let Some(log) = self.log(path)? else { return Ok(0) };
+        Ok(log.file().metadata().map_err(reading)?.len())
     }
 
     fn place(&self, path: &RecordPath) -> String {

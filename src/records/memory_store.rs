@@ -53,6 +53,25 @@ impl RecordStore for MemoryStore {
         Ok(names)
     }
 
+    fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()> {
+        let mut records = self.records.lock();
+        let log = records.entry(path.clone()).or_default();
+        log.resize(usize::try_from(offset).unwrap_or(usize::MAX), 0);
+        log.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_log(&self, path: &RecordPath, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let records = self.records.lock();
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = records.get(path).and_then(|log| log.get(offset..)).unwrap_or_default();
+        Ok(rest[..rest.len().min(len)].to_vec())
+    }
+
+    fn log_len(&self, path: &RecordPath) -> Result<u64> {
+        Ok(self.records.lock().get(path).map_or(0, |log| log.len() as u64))
+    }
+
     fn place(&self, path: &RecordPath) -> String {
         path.to_string()
     }

@@ -91,6 +91,22 @@ impl PrivateDir {
         PrivateFile::open_in(self.fd.as_fd(), Path::new(name), &place, OFlags::RDWR)
     }
 
+    /// Opens a file for reading and writing; an empty one (mode 0600) is made, durably, when there
+    /// is none.
+    ///
+    /// # Errors
+    /// As for [`PrivateFile::open`].
+    pub fn open_or_create_file(&self, name: &str) -> Result<PrivateFile> {
+        if let Some(file) = self.open_file_for_overwriting(name)? {
+            return Ok(file);
+        }
+        let place = self.place.join(name);
+        PrivateFile::create_in(self.fd.as_fd(), Path::new(name), &place)?;
+        self.sync()?;
+        self.open_file_for_overwriting(name)?
+            .ok_or_else(|| self.failed("opening a file of", Errno::NOENT))
+    }
+
     /// Reads a file of at most `limit` bytes, or `None` when there is none.
     ///
     /// # Errors

@@ -72,6 +72,40 @@ impl Records {
         self.store.list(dir)
     }
 
+    /// The tag that only holders of the record key can make of `bytes` in the log at `path`.
+    pub fn tag(&self, path: &RecordPath, bytes: &[u8]) -> [u8; 32] {
+        self.key.tag(path.as_str(), bytes)
+    }
+
+    /// Whether `tag` is that tag, in a time that does not depend on it.
+    pub fn has_tag(&self, path: &RecordPath, bytes: &[u8], tag: &[u8]) -> bool {
+        self.key.verify(path.as_str(), bytes, tag)
+    }
+
+    /// As [`RecordStore::append_log`]; the bytes are the caller's business.
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.store.append_log(path, offset, bytes)
+    }
+
+    /// As [`RecordStore::read_log`].
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub fn read_log(&self, path: &RecordPath, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.store.read_log(path, offset, len)
+    }
+
+    /// As [`RecordStore::log_len`].
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub fn log_len(&self, path: &RecordPath) -> Result<u64> {
+        self.store.log_len(path)
+    }
+
     /// Where a record lies, as a message should show it.
     pub fn place(&self, path: &RecordPath) -> String {
         self.store.place(path)

@@ -40,6 +40,26 @@ pub trait RecordStore: Send + Sync {
     /// `io`.
     fn list(&self, dir: &RecordPath) -> Result<Vec<String>>;
 
+    /// Puts `bytes` at `offset` of a log, a file that grows and is no record; what lay there and
+    /// after it is gone. After `Ok` they survive loss of power; after an error, as after a crash,
+    /// what lies before `offset` is as it was and what comes after it is anything.
+    ///
+    /// # Errors
+    /// `io`, `no-space`.
+    fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// At most `len` bytes of a log at `offset`, fewer only at its end; nothing when there is none.
+    ///
+    /// # Errors
+    /// `io`; `integrity` as for [`RecordStore::get`].
+    fn read_log(&self, path: &RecordPath, offset: u64, len: usize) -> Result<Vec<u8>>;
+
+    /// The length of a log; 0 when there is none.
+    ///
+    /// # Errors
+    /// As for [`RecordStore::read_log`].
+    fn log_len(&self, path: &RecordPath) -> Result<u64>;
+
     /// Where the record lies, as a message should show it.
     fn place(&self, path: &RecordPath) -> String;
 }
@@ -58,6 +78,23 @@ pub(super) mod suite {
         what_was_put_is_got_until_replaced_or_removed(store);
         listing_names_records_and_the_directories_that_hold_them(store);
         records_larger_than_the_limit_are_refused(store);
+        a_log_grows_and_its_end_is_overwritten(store);
+    }
+
+    fn a_log_grows_and_its_end_is_overwritten(store: &dyn RecordStore) {
+        let log = path("kms/log.jsonl");
+        assert_eq!(store.log_len(&log).unwrap(), 0);
+        assert!(store.read_log(&log, 0, 10).unwrap().is_empty());
+        store.append_log(&log, 0, b"one two").unwrap();
+        store.append_log(&log, 4, b"2").unwrap();
+        assert_eq!(
+            (store.log_len(&log).unwrap(), store.read_log(&log, 0, 99).unwrap()),
+            (5, b"one 2".to_vec())
+        );
+        store.append_log(&log, 5, &[b'x'; super::MAX_RECORD_BYTES]).unwrap();
+        assert_eq!(store.read_log(&log, 3, 3).unwrap(), b" 2x");
+        assert!(store.read_log(&log, 1 << 40, 3).unwrap().is_empty());
+        store.remove(&log).unwrap();
     }
 
     fn what_was_put_is_got_until_replaced_or_removed(store: &dyn RecordStore) {

@@ -55,10 +55,13 @@ impl Service {
             return Ok(SectorCipher::null(record.sector_size()));
         };
         self.require_agency(permit.caller())?;
-        let dk = self.kms.open_dk(wrapped, record.id, record.sector_size()).map_err(|cause| {
-            let message = format!("disk {:?} cannot be attached", record.name.as_str());
-            Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
-        })?;
+        let dk = self
+            .kms_for(permit.caller())
+            .open_dk(wrapped, record.id, record.sector_size())
+            .map_err(|cause| {
+                let message = format!("disk {:?} cannot be attached", record.name.as_str());
+                Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
+            })?;
         SectorCipher::xts_aes_256(dk, record.sector_size(), self.settings.kernel)
     }
 }

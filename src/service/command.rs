@@ -64,6 +64,10 @@ pub enum Command {
     AgencyShow,
     /// No longer let EVS use the KMS.
     AgencyDelete,
+    /// The audit log after this entry, some of it.
+    AuditShow(u64),
+    /// Is the audit log whole?
+    AuditVerify,
     /// What becomes of disks whose creator does not say whether to encrypt them.
     DefaultEncryptionShow,
     /// Choose it: `None` is off, else the key.

@@ -8,6 +8,7 @@ use super::reply::DiskInfo;
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
+use crate::kms::Kms;
 use crate::units::{ByteLen, SectorSize};
 
 /// The smallest disk (RULES D11).
@@ -39,7 +40,7 @@ impl Service {
         let made = (|| {
             if encrypted {
                 self.require_agency(caller)?;
-                record.seal_with(self.new_data_key(&request, &record)?);
+                record.seal_with(self.new_data_key(&self.kms_for(caller), &request, &record)?);
             }
             self.make_payload(&mut record, request.overwrite)
         })();
@@ -52,13 +53,13 @@ impl Service {
     }
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).
-    fn new_data_key(&self, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
+    fn new_data_key(&self, kms: &Kms, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
         // The named key, else the project's default, else `evs/default` (RULES D4).
         let key = match &request.key {
-            Some(alias) => self.key_named(alias)?,
-            None => self.default_key()?,
+            Some(alias) => Service::key_named(kms, alias)?,
+            None => self.default_key(kms)?,
         };
-        self.kms.generate_dk(key, record.id, record.sector_size()).map_err(|cause| {
+        kms.generate_dk(key, record.id, record.sector_size()).map_err(|cause| {
             let message = format!("disk {:?} cannot be encrypted", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })

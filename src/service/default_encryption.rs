@@ -5,6 +5,7 @@ use super::reply::DefaultEncryptionInfo;
 use crate::auth::{DefaultEncryption, DefaultKey, Permit};
 use crate::error::Result;
 use crate::id::{Alias, KeyId};
+use crate::kms::Kms;
 
 impl Service {
     /// Chooses it for the project, over the configuration: `None` is off, else the key.
@@ -40,13 +41,15 @@ impl Service {
     ///
     /// # Errors
     /// `not-found` when the configuration names a key that is not there; what the KMS reports.
-    pub(super) fn default_key(&self) -> Result<KeyId> {
+    pub(super) fn default_key(&self, kms: &Kms) -> Result<KeyId> {
         match self.project.default_encryption() {
             Some(DefaultEncryption::On(DefaultKey::Own(id))) => Ok(id),
             Some(DefaultEncryption::On(DefaultKey::EvsDefault)) => {
-                self.key_named(&Alias::evs_default())
+                Service::key_named(kms, &Alias::evs_default())
             }
-            Some(DefaultEncryption::Off) | None => self.key_named(&self.settings.default_key),
+            Some(DefaultEncryption::Off) | None => {
+                Service::key_named(kms, &self.settings.default_key)
+            }
         }
     }
 
@@ -54,9 +57,8 @@ impl Service {
     ///
     /// # Errors
     /// `not-found`; what the KMS reports.
-    pub(super) fn key_named(&self, alias: &Alias) -> Result<KeyId> {
-        let view =
-            if alias.is_default() { self.kms.ensure_default() } else { self.kms.show(alias) };
+    pub(super) fn key_named(kms: &Kms, alias: &Alias) -> Result<KeyId> {
+        let view = if alias.is_default() { kms.ensure_default() } else { kms.show(alias) };
         view.map(|view| view.id)
     }
 

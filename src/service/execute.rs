@@ -13,10 +13,13 @@ use crate::auth::{AGENCY_NAME, Action, Authority, Caller, Permit, Project};
 use crate::config::{CacheMode, Role};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{DiskId, Name};
-use crate::kms::Kms;
+use crate::kms::{AuditEvent, Kms};
 use crate::records::Records;
 use crate::sys::Clock;
 use std::sync::Arc;
+
+/// Entries of the audit log in one answer.
+const AUDIT_ENTRIES: usize = 1000;
 
 /// What a service is put together from.
 pub struct Parts {
@@ -114,18 +117,38 @@ impl Service {
                 Ok(Reply::DONE)
             }
             Command::AgencyCreate => {
-                self.project.create_agency(self.permit(caller, Action::ManageAgency)?)?;
+                let permit = self.permit(caller, Action::ManageAgency);
+                let permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
+                self.kms_for(caller).recorded(AuditEvent::CreateAgency, |recording| {
+                    let decision = self.project.create_agency(permit)?;
+                    recording.allow()?;
+                    decision.carry_out()
+                })?;
                 log::info!("agency=created uid={}", caller.uid());
                 Ok(Reply::Agency(self.describe_agency()))
             }
             Command::AgencyDelete => {
-                self.project.delete_agency(self.permit(caller, Action::ManageAgency)?)?;
+                let permit = self.permit(caller, Action::ManageAgency);
+                let permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
+                self.kms_for(caller).recorded(AuditEvent::DeleteAgency, |recording| {
+                    let decision = self.project.delete_agency(permit)?;
+                    recording.allow()?;
+                    decision.carry_out()
+                })?;
                 log::info!("agency=deleted uid={}", caller.uid());
                 Ok(Reply::Agency(self.describe_agency()))
             }
             Command::AgencyShow => {
                 let _permit = self.permit(caller, Action::SeeKeys)?;
                 Ok(Reply::Agency(self.describe_agency()))
+            }
+            Command::AuditShow(after) => {
+                let _permit = self.permit(caller, Action::ReadAudit)?;
+                Ok(Reply::Audit(self.kms.audit_entries(after, AUDIT_ENTRIES)?))
+            }
+            Command::AuditVerify => {
+                let _permit = self.permit(caller, Action::ReadAudit)?;
+                Ok(Reply::AuditReport(self.kms.verify_audit()?))
             }
             Command::DefaultEncryptionShow => {
                 let _permit = self.permit(caller, Action::SeeKeys)?;

@@ -19,13 +19,15 @@ impl Service {
                 _ => Reply::Keys(self.describe_keys(caller)),
             });
         }
-        let _permit = self.permit(caller, Action::ManageKeys)?;
+        let permit = self.permit(caller, Action::ManageKeys);
+        let _permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
+        let kms = self.kms_for(caller);
         if let Command::KeyImportParameters(alias) = command {
-            let made = self.kms.make_import_parameters(&alias)?;
+            let made = kms.make_import_parameters(&alias)?;
             return Ok(Reply::ImportParameters(made.into()));
         }
         if let Command::KeyConfirmDeletion(alias) = command {
-            let view = self.kms.confirm_deletion(&alias)?;
+            let view = kms.confirm_deletion(&alias)?;
             log::info!("key={} alias={} destroyed uid={}", view.id, view.alias, caller.uid());
             return Ok(Reply::DONE);
         }
@@ -36,26 +38,24 @@ impl Service {
                     origin: request.origin,
                     description: request.description,
                 };
-                ("created", self.kms.create(new)?)
+                ("created", kms.create(new)?)
             }
-            Command::KeyEnable(alias) => ("enabled", self.kms.enable(&alias)?),
-            Command::KeyDisable(alias) => ("disabled", self.kms.disable(&alias)?),
+            Command::KeyEnable(alias) => ("enabled", kms.enable(&alias)?),
+            Command::KeyDisable(alias) => ("disabled", kms.disable(&alias)?),
             Command::KeyScheduleDeletion(alias, days) => {
-                ("scheduled-for-deletion", self.kms.schedule_deletion(&alias, days)?)
+                ("scheduled-for-deletion", kms.schedule_deletion(&alias, days)?)
             }
-            Command::KeyCancelDeletion(alias) => ("kept", self.kms.cancel_deletion(&alias)?),
-            Command::KeyRotate(alias) => ("rotated", self.kms.rotate(&alias)?),
+            Command::KeyCancelDeletion(alias) => ("kept", kms.cancel_deletion(&alias)?),
+            Command::KeyRotate(alias) => ("rotated", kms.rotate(&alias)?),
             Command::KeySetRotation(alias, days) => {
-                ("set-to-rotate", self.kms.set_rotation(&alias, days)?)
+                ("set-to-rotate", kms.set_rotation(&alias, days)?)
             }
             Command::KeyImport(alias, upload, expires) => {
-                ("given-material", self.kms.import(&alias, &upload, expires)?)
+                ("given-material", kms.import(&alias, &upload, expires)?)
             }
-            Command::KeyDeleteMaterial(alias) => {
-                ("without-material", self.kms.delete_material(&alias)?)
-            }
-            Command::KeySetAlias(alias, new) => ("renamed", self.kms.set_alias(&alias, new)?),
-            Command::KeyDescribe(alias, text) => ("described", self.kms.describe(&alias, text)?),
+            Command::KeyDeleteMaterial(alias) => ("without-material", kms.delete_material(&alias)?),
+            Command::KeySetAlias(alias, new) => ("renamed", kms.set_alias(&alias, new)?),
+            Command::KeyDescribe(alias, text) => ("described", kms.describe(&alias, text)?),
             other => {
                 let message = format!("{other:?} is not a command on keys");
                 return Err(Error::new(ErrorKind::Internal, message));

@@ -13,6 +13,7 @@
 mod attach;
 mod attached;
 mod attachment;
+mod audit;
 mod catalogue;
 mod command;
 mod create;

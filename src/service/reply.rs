@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Alias, DiskId, KeyId, Name, Uid};
-use crate::kms::ImportParameters;
+use crate::kms::{AuditEntry, AuditReport, ImportParameters};
 use serde::Serialize;
 
 /// The answer to a command, serialised without a tag: an object, an array, or `{}`.
@@ -21,6 +21,10 @@ pub enum Reply {
     ImportParameters(ImportParametersInfo),
     /// The agency.
     Agency(AgencyInfo),
+    /// Entries of the audit log.
+    Audit(Vec<AuditEntry>),
+    /// Whether the audit log is whole.
+    AuditReport(AuditReport),
     /// The default encryption.
     DefaultEncryption(DefaultEncryptionInfo),
     /// The mount.

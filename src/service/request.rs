@@ -58,6 +58,8 @@ impl Command {
             "agency.create" => Command::AgencyCreate,
             "agency.show" => Command::AgencyShow,
             "agency.delete" => Command::AgencyDelete,
+            "audit.show" => Command::AuditShow(after(words)?),
+            "audit.verify" => Command::AuditVerify,
             "default-encryption.show" => Command::DefaultEncryptionShow,
             "default-encryption.set" => Command::DefaultEncryptionSet(default_key(words)?),
             "mount.status" => Command::MountStatus,
@@ -154,6 +156,14 @@ fn days(words: &mut Fields) -> Result<u32> {
         Error::new(ErrorKind::OutOfRange, format!("{days} is no number of days to wait"))
             .code(Code::KMS_1401)
             .remedy(format!("use {} to {}", DELETION_DAYS.start(), DELETION_DAYS.end()))
+    })
+}
+
+/// The number of the entry after which a caller wants to read on.
+fn after(words: &mut Fields) -> Result<u64> {
+    let Some(text) = words.take_text("after")? else { return Ok(0) };
+    text.parse().map_err(|_| {
+        Error::new(ErrorKind::Invalid, format!("after {text:?} is not the number of an entry"))
     })
 }
 

@@ -20,8 +20,10 @@ impl Service {
             );
         };
         self.require_agency(permit.caller())?;
-        let rewrapped =
-            self.kms.rewrap_dk(wrapped, record.id, record.sector_size()).map_err(|cause| {
+        let rewrapped = self
+            .kms_for(permit.caller())
+            .rewrap_dk(wrapped, record.id, record.sector_size())
+            .map_err(|cause| {
                 let message = format!("disk {:?} cannot be rewrapped", entry.name().as_str());
                 Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
             })?;

@@ -1,0 +1,510 @@
+//! The audit log: lines in a file, chained, anchored, and synchronised in groups (RULES K11).
+//!
+//! Two files: `kms/audit.jsonl`, to which entries are only ever added, and the authenticated record
+//! `kms/audit-anchor.toml`, which says where the newest entry ends and what its digest is. Each
+//! digest is keyed and covers the one before, so nobody without the root key can edit, cut out, add
+//! or reorder entries; the anchor shows that none is missing at the end.
+//!
+//! # A group
+//!
+//! Whoever comes while nobody writes takes all entries that wait, writes them, synchronises the
+//! log, saves the anchor, and lets their owners go on; meanwhile others wait together for the next
+//! group. An entry is acknowledged after the anchor is saved, and what it records takes effect
+//! after that.
+//!
+//! # What a crash leaves
+//!
+//! * Log and anchor agree: nothing was under way.
+//! * Genuine entries after the anchored one: written, never acknowledged. They are kept, and say
+//!   `ok` of something that was interrupted before it took effect.
+//! * Anything else after the anchored one: a torn write. The anchor is saved only after the log is
+//!   synchronised, so what lies after it was never acknowledged, and the next group overwrites it.
+//! * Anything else up to the anchored one is no crash's work. The log goes on after it, chained to
+//!   the anchored digest, so that the gap stays for all to see; [`super::Kms::verify_audit`] finds
+//!   it.
+//!
+//! Not covered: log and anchor together put back as they were earlier.
+
+use super::audit_entry::{Actor, AuditEntry, AuditEvent, MAX_LINE, NO_DIGEST, OK};
+use super::audit_walk::{Step, Walk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{DiskId, KeyId};
+use crate::records::{RecordPath, Records};
+use crate::sync::{Condvar, Mutex};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, OnceLock};
+
+const LOG: &str = "kms/audit.jsonl";
+const ANCHOR: &str = "kms/audit-anchor.toml";
+
+/// An entry and where it ends: the anchor record, and the end of the log in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    /// The entry; 0 before the first.
+    pub seq: u64,
+    /// Where it ends, in bytes from the start of the log.
+    pub bytes: u64,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// An entry that has no place yet.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub time: Timestamp,
+    pub caller: Actor,
+    pub event: AuditEvent,
+    pub key: Option<KeyId>,
+    pub alias: Option<String>,
+    pub disk: Option<DiskId>,
+    pub outcome: String,
+    pub of: Option<u64>,
+}
+
+/// The log.
+pub(super) struct AuditLog {
+    records: Records,
+    lost_its_past: bool,
+    /// The entry after which [`AuditEvent::StartAuditLog`] stands.
+    begins_after: u64,
+    // Protects the queue and the end of the log; never held during I/O.
+    queue: Mutex<Queue>,
+    written: Condvar,
+}
+
+struct Queue {
+    newest: Place,
+    /// Where the next entry begins: after the newest, or after what does not belong there.
+    next_at: u64,
+    waiting: Vec<Waiting>,
+    is_writing: bool,
+}
+
+struct Waiting {
+    draft: Draft,
+    /// Told when it is written; `None` when nobody waits.
+    told: Option<Arc<OnceLock<Told>>>,
+}
+
+/// The entry's number, or what kept it from being acknowledged.
+type Told = Result<u64, Failed>;
+
+#[derive(Debug, Clone)]
+struct Failed {
+    kind: ErrorKind,
+    why: String,
+    /// The number of the entry, when it stands in the log although nobody may rely on it.
+    stands: Option<u64>,
+}
+
+/// Corrections that wait for the next group; more than these are not worth the memory.
+const MAX_CORRECTIONS: usize = 1024;
+
+impl AuditLog {
+    /// Opens the log; `has_keys` says whether there are keys. Nothing is written before the first
+    /// entry.
+    ///
+    /// # Errors
+    /// `integrity` when the anchor was edited; what the store reports.
+    pub fn open(records: Records, has_keys: bool) -> Result<Self> {
+        let len = records.log_len(&log_path()?)?;
+        let anchor = records.load::<Place>(&anchor_path()?)?;
+        // A key is made after its entry was anchored.
+        let lost_its_past = anchor.is_none() && has_keys;
+        let anchor = anchor.unwrap_or(Place { seq: 0, bytes: 0, digest: NO_DIGEST.to_owned() });
+        let (newest, next_at) = if ends_as_anchored(&records, &anchor, len)? {
+            let mut walk = Walk::after(&records, anchor, len);
+            while let Step::Entry(entry) = walk.step()? {
+                log::warn!("event=audit-entry-of-something-interrupted seq={}", entry.seq);
+            }
+            let at = walk.place.bytes;
+            (walk.place, at)
+        } else {
+            log::error!("event=audit-log-damaged; see: evsfs audit verify");
+            (anchor, len)
+        };
+        let begins_after = if lost_its_past { newest.seq } else { 0 };
+        let queue = Queue { newest, next_at, waiting: Vec::new(), is_writing: false };
+        Ok(AuditLog {
+            records,
+            lost_its_past,
+            begins_after,
+            queue: Mutex::new(queue),
+            written: Condvar::new(),
+        })
+    }
+
+    /// Adds an entry, together with those of others who come at the same time. After `Ok`, which
+    /// gives its number, it survives loss of power.
+    ///
+    /// # Errors
+    /// `no-space`, `io`: it does not stand in the log, or it does and nobody was told.
+    pub fn append(&self, draft: Draft) -> Result<u64> {
+        let told = Arc::new(OnceLock::new());
+        let mut queue = self.queue.lock();
+        queue.waiting.push(Waiting { draft: draft.clone(), told: Some(told.clone()) });
+        loop {
+            if let Some(told) = told.get() {
+                return told.clone().map_err(|failed| self.refuse(&mut queue, draft, failed));
+            }
+            if queue.is_writing {
+                self.written.wait(&mut queue);
+                continue;
+            }
+            queue.is_writing = true;
+            let group = Group {
+                log: self,
+                entries: std::mem::take(&mut queue.waiting),
+                newest: queue.newest.clone(),
+                next_at: queue.next_at,
+                outcome: Err(Failed {
+                    kind: ErrorKind::Internal,
+                    why: "writing it was given up".to_owned(),
+                    stands: None,
+                }),
+            };
+            drop(queue);
+            group.write();
+            queue = self.queue.lock();
+        }
+    }
+
+    /// The newest entry.
+    pub fn newest(&self) -> Place {
+        self.queue.lock().newest.clone()
+    }
+
+    /// At most `len` bytes of the log at `offset`; what is not acknowledged yet is left out.
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let left = self.newest().bytes.saturating_sub(offset);
+        let len = len.min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.records.read_log(&log_path()?, offset, len)
+    }
+
+    /// The refusal of what could not be recorded. An entry that stands all the same is corrected by
+    /// the next group.
+    fn refuse(&self, queue: &mut Queue, draft: Draft, failed: Failed) -> Error {
+        let Failed { kind, why, stands } = failed;
+        let error = Error::new(kind, format!("the audit log cannot be written: {why}"))
+            .remedy("make room where the state directory lies, then try again");
+        if stands.is_some() && queue.waiting.len() < MAX_CORRECTIONS {
+            let draft = Draft { outcome: error.shown_code(), of: stands, ..draft };
+            queue.waiting.push(Waiting { draft, told: None });
+        }
+        error
+    }
+
+    /// The records it lies in.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+}
+
+/// Entries that are written together. Dropping it, also by a panic, tells their owners.
+struct Group<'a> {
+    log: &'a AuditLog,
+    entries: Vec<Waiting>,
+    newest: Place,
+    next_at: u64,
+    /// The number of the first entry, or why there is none.
+    outcome: Told,
+}
+
+impl Group<'_> {
+    fn write(mut self) {
+        let before = self.newest.seq;
+        self.outcome = self.try_write().map_err(|error| {
+            log::error!("event=audit-log-not-written error=\"{error}\"");
+            // The entries of the group are the last ones.
+            let first = self.newest.seq + 1 - self.entries.len() as u64;
+            let stands = (self.newest.seq > before).then_some(first);
+            Failed { kind: error.kind(), why: error.explained(), stands }
+        });
+    }
+
+    fn try_write(&mut self) -> Result<u64> {
+        let path = log_path()?;
+        let mut newest = self.newest.clone();
+        let mut bytes = Vec::new();
+        // After what does not belong there, a line of one's own.
+        if self.next_at != newest.bytes {
+            bytes.push(b'\n');
+        }
+        let is_first = newest.seq == self.log.begins_after;
+        let start = is_first.then(|| self.start()).flatten();
+        let drafts = self.entries.iter().map(|waiting| &waiting.draft);
+        let first = newest.seq + 1 + u64::from(start.is_some());
+        for draft in start.iter().chain(drafts) {
+            let mut entry = draft.clone().after(&newest);
+            bytes.extend(entry.seal(&self.log.records, &path)?);
+            newest = Place { seq: entry.seq, bytes: 0, digest: entry.digest };
+        }
+        newest.bytes = self.next_at + bytes.len() as u64;
+        self.log.records.append_log(&path, self.next_at, &bytes)?;
+        // They stand there, whether or not the anchor is saved: an anchor that was renamed and
+        // not synchronised may be the new one after all, and must still fit.
+        self.next_at = newest.bytes;
+        self.newest = newest.clone();
+        self.log.records.save(&anchor_path()?, &newest)?;
+        Ok(first)
+    }
+
+    /// The first entry of all, or the first after the anchor was lost.
+    fn start(&self) -> Option<Draft> {
+        let first = &self.entries.first()?.draft;
+        Some(Draft {
+            time: first.time,
+            caller: Actor::Daemon,
+            event: AuditEvent::StartAuditLog,
+            key: None,
+            alias: None,
+            disk: None,
+            outcome: match self.log.lost_its_past {
+                true => Error::new(ErrorKind::Integrity, "").shown_code(),
+                false => OK.to_owned(),
+            },
+            of: None,
+        })
+    }
+}
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.log.queue.lock();
+        let is_written = queue.newest != self.newest;
+        queue.newest = self.newest.clone();
+        queue.next_at = self.next_at;
+        queue.is_writing = false;
+        for (at, waiting) in (0_u64..).zip(std::mem::take(&mut self.entries)) {
+            let outcome = match &self.outcome {
+                Ok(first) => Ok(first + at),
+                Err(failed) => {
+                    Err(Failed { stands: failed.stands.map(|first| first + at), ..failed.clone() })
+                }
+            };
+            match &waiting.told {
+                // Told once: an entry is in one group only.
+                Some(told) => drop(told.set(outcome)),
+                None if !is_written => queue.waiting.push(waiting),
+                None => {}
+            }
+        }
+        self.log.written.notify_all();
+    }
+}
+
+impl Draft {
+    pub fn after(self, newest: &Place) -> AuditEntry {
+        let Draft { time, caller, event, key, alias, disk, outcome, of } = self;
+        let (seq, prev) = (newest.seq + 1, newest.digest.clone());
+        let digest = String::new();
+        AuditEntry { seq, time, caller, event, key, alias, disk, outcome, of, prev, digest }
+    }
+}
+
+/// Whether the entry that ends where the anchor says is the anchored one. The others are not looked
+/// at: that is for who verifies.
+fn ends_as_anchored(records: &Records, anchor: &Place, len: u64) -> Result<bool> {
+    if anchor.bytes == 0 || len < anchor.bytes {
+        return Ok(anchor.bytes == 0 && anchor.seq == 0);
+    }
+    let from = anchor.bytes.saturating_sub(MAX_LINE as u64);
+    let wanted = usize::try_from(anchor.bytes - from).unwrap_or(MAX_LINE);
+    let bytes = records.read_log(&log_path()?, from, wanted)?;
+    let line = match bytes.strip_suffix(b"\n") {
+        Some(body) => {
+            let before = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            &bytes[before..]
+        }
+        None => return Ok(false),
+    };
+    let entry = AuditEntry::open(line, records, &log_path()?);
+    Ok(entry.is_ok_and(|entry| entry.seq == anchor.seq && entry.digest == anchor.digest))
+}
+
+pub(super) fn log_path() -> Result<RecordPath> {
+    RecordPath::parse(LOG)
+}
+
+pub(super) fn anchor_path() -> Result<RecordPath> {
+    RecordPath::parse(ANCHOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audit_verify::verify_audit_offline;
+    use super::*;
+    use crate::crypto::{RecordKey, Secret};
+    use crate::records::{MemoryStore, RecordStore};
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A store that counts groups, and can wait or fail in the middle of one.
+    #[derive(Default)]
+    struct Watched {
+        inner: MemoryStore,
+        groups: AtomicUsize,
+        meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+        fails: Mutex<Option<Part>>,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Part {
+        Log,
+        Anchor,
+    }
+
+    impl Watched {
+        fn fail_in(&self, part: Part) -> Result<()> {
+            if *self.fails.lock() == Some(part) {
+                return Err(Error::new(ErrorKind::NoSpace, "the store is full"));
+            }
+            Ok(())
+        }
+    }
+
+    impl RecordStore for Watched {
+        fn get(&self, path: &RecordPath) -> Result<Option<Vec<u8>>> {
+            self.inner.get(path)
+        }
+
+        fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+            // As a directory that could not be synchronised: the new record is there all the same.
+            self.inner.put(path, bytes)?;
+            self.fail_in(Part::Anchor)
+        }
+
+        fn remove(&self, path: &RecordPath) -> Result<()> {
+            self.inner.remove(path)
+        }
+
+        fn list(&self, dir: &RecordPath) -> Result<Vec<String>> {
+            self.inner.list(dir)
+        }
+
+        fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()> {
+            self.groups.fetch_add(1, Ordering::Relaxed);
+            if let Some(happens) = self.meanwhile.lock().take() {
+                happens();
+            }
+            if self.fail_in(Part::Log).is_err() {
+                // A part of it is there.
+                self.inner.append_log(path, offset, &bytes[..bytes.len() / 2])?;
+            }
+            self.fail_in(Part::Log)?;
+            self.inner.append_log(path, offset, bytes)
+        }
+
+        fn read_log(&self, path: &RecordPath, offset: u64, len: usize) -> Result<Vec<u8>> {
+            self.inner.read_log(path, offset, len)
+        }
+
+        fn log_len(&self, path: &RecordPath) -> Result<u64> {
+            self.inner.log_len(path)
+        }
+
+        fn place(&self, path: &RecordPath) -> String {
+            self.inner.place(path)
+        }
+    }
+
+    fn log() -> (Arc<Watched>, Arc<AuditLog>) {
+        let store = Arc::new(Watched::default());
+        let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
+        let records = Records::new(store.clone(), key);
+        (store, Arc::new(AuditLog::open(records, false).unwrap()))
+    }
+
+    fn draft(uid: u32) -> Draft {
+        Draft {
+            time: Timestamp::UNIX_EPOCH,
+            caller: Actor::User(crate::id::Uid::new(uid)),
+            event: AuditEvent::CreateKey,
+            key: None,
+            alias: None,
+            disk: None,
+            outcome: OK.to_owned(),
+            of: None,
+        }
+    }
+
+    fn entries(log: &AuditLog) -> Vec<AuditEntry> {
+        let mut walk = Walk::whole(log.records(), log.newest().bytes);
+        let mut entries = Vec::new();
+        while let Step::Entry(entry) = walk.step().unwrap() {
+            entries.push(entry);
+        }
+        entries
+    }
+
+    /// What comes while a group is written goes together into the next one.
+    #[test]
+    fn sixteen_at_once_share_two_writes_and_none_is_lost() {
+        let (store, log) = log();
+        let waits = log.clone();
+        *store.meanwhile.lock() = Some(Box::new(move || {
+            while waits.queue.lock().waiting.len() < 15 {
+                std::thread::yield_now();
+            }
+        }));
+        let numbers: BTreeSet<u64> = std::thread::scope(|scope| {
+            let append = |uid| {
+                let log = &log;
+                scope.spawn(move || log.append(draft(uid)).unwrap())
+            };
+            let threads: Vec<_> = (0..16).map(append).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(store.groups.load(Ordering::Relaxed), 2);
+        assert_eq!(numbers, (2..=17).collect());
+        let callers: BTreeSet<String> =
+            entries(&log).iter().skip(1).map(|entry| entry.caller.to_string()).collect();
+        assert_eq!(callers.len(), 16);
+        assert_eq!(verify_audit_offline(log.records()).unwrap().fault, None);
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_written_refuses_all_of_it_and_the_next_takes_its_place() {
+        let (store, log) = log();
+        log.append(draft(1)).unwrap();
+        *store.fails.lock() = Some(Part::Log);
+        assert_eq!(log.append(draft(2)).unwrap_err().kind(), ErrorKind::NoSpace);
+        *store.fails.lock() = None;
+        assert_eq!(log.append(draft(3)).unwrap(), 3);
+        assert_eq!(verify_audit_offline(log.records()).unwrap().entries, 3);
+    }
+
+    /// The entry may be durable, and so may its anchor; that it was refused comes after it.
+    #[test]
+    fn an_entry_whose_anchor_failed_is_corrected_by_the_next_group() {
+        let (store, log) = log();
+        log.append(draft(1)).unwrap();
+        *store.fails.lock() = Some(Part::Anchor);
+        assert_eq!(log.append(draft(2)).unwrap_err().kind(), ErrorKind::NoSpace);
+        assert_eq!(verify_audit_offline(log.records()).unwrap().fault, None);
+        *store.fails.lock() = None;
+        assert_eq!(log.append(draft(4)).unwrap(), 5);
+        let outcomes: Vec<_> =
+            entries(&log).into_iter().map(|entry| (entry.outcome, entry.of)).collect();
+        let ok = || (OK.to_owned(), None);
+        assert_eq!(outcomes, [ok(), ok(), ok(), ("EVSFS.no-space".to_owned(), Some(3)), ok()]);
+        assert_eq!(verify_audit_offline(log.records()).unwrap().fault, None);
+    }
+
+    #[test]
+    fn a_panic_while_writing_refuses_the_group_and_leaves_the_log_usable() {
+        let (store, log) = log();
+        *store.meanwhile.lock() = Some(Box::new(|| panic!("injected")));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            log.append(draft(1)).map(|_| ())
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(log.append(draft(2)).unwrap(), 2);
+        assert_eq!(entries(&log).len(), 2);
+    }
+}

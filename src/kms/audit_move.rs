@@ -1,0 +1,110 @@
+//! The audit log under another record key, when all keys move to another HSM.
+
+use super::audit_entry::{Actor, AuditEvent, NO_DIGEST, OK};
+use super::audit_log::{Draft, Place, anchor_path, log_path};
+use super::audit_verify::verify_audit_offline;
+use super::audit_walk::{Step, Walk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::records::{RecordPath, Records};
+use jiff::Timestamp;
+
+/// Entries sealed before they are written.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Whether a file belongs to the audit log, which [`move_audit`] moves.
+pub fn is_audit(path: &RecordPath) -> bool {
+    [log_path(), anchor_path()].iter().flatten().any(|audit| audit == path)
+}
+
+/// Seals all entries anew under the record key of `moved`, and adds one that says so. A project
+/// without a log stays without.
+///
+/// # Errors
+/// `integrity` for a log that is not whole, which would look as if it were; what the stores report.
+pub fn move_audit(records: &Records, moved: &Records, actor: Actor, now: Timestamp) -> Result<()> {
+    if records.load::<Place>(&anchor_path()?)?.is_none() {
+        return Ok(());
+    }
+    let report = verify_audit_offline(records)?;
+    if let Some(fault) = report.fault {
+        let message = format!("entry {} of the audit log {}", fault.seq, fault.problem);
+        let remedy = "keep kms/audit.jsonl and kms/audit-anchor.toml elsewhere, and try again \
+                      without them; the new log says for ever that it does not begin at the beginning";
+        return Err(Error::new(ErrorKind::Integrity, message).remedy(remedy));
+    }
+    let path = log_path()?;
+    let end = records.log_len(&path)? - report.torn_bytes;
+    let mut walk = Walk::whole(records, end);
+    let mut place = Place { seq: 0, bytes: 0, digest: NO_DIGEST.to_owned() };
+    let (mut bytes, mut written) = (Vec::new(), 0);
+    loop {
+        let mut entry = match walk.step()? {
+            Step::Entry(entry) => entry,
+            Step::End | Step::Broken(_) => break,
+        };
+        entry.prev = place.digest;
+        bytes.extend(entry.seal(moved, &path)?);
+        place = Place { seq: entry.seq, bytes: 0, digest: entry.digest };
+        if bytes.len() >= BATCH_BYTES {
+            moved.append_log(&path, written, &bytes)?;
+            written += bytes.len() as u64;
+            bytes.clear();
+        }
+    }
+    let said = Draft {
+        time: now,
+        caller: actor,
+        event: AuditEvent::MigrateHsm,
+        key: None,
+        alias: None,
+        disk: None,
+        outcome: OK.to_owned(),
+        of: None,
+    };
+    let mut entry = said.after(&place);
+    bytes.extend(entry.seal(moved, &path)?);
+    moved.append_log(&path, written, &bytes)?;
+    let newest =
+        Place { seq: entry.seq, bytes: written + bytes.len() as u64, digest: entry.digest };
+    moved.save(&anchor_path()?, &newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, alias};
+    use super::*;
+    use crate::crypto::{RecordKey, Secret};
+    use crate::id::Uid;
+    use crate::records::{MemoryStore, RecordStore};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_moved_log_says_the_same_under_the_new_key_and_a_damaged_one_is_not_moved() {
+        let fixture = Fixture::new();
+        fixture.create("finance");
+        fixture.kms.disable(&alias("finance")).unwrap();
+        let old = fixture.kms.audit.records();
+        let other = || {
+            let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
+            Records::new(Arc::new(MemoryStore::new()), key)
+        };
+        let (new, actor) = (other(), Actor::User(Uid::ROOT));
+        move_audit(old, &new, actor, Timestamp::UNIX_EPOCH).unwrap();
+        let report = verify_audit_offline(&new).unwrap();
+        assert_eq!((report.entries, report.fault), (4, None));
+        let lines = |records: &Records| {
+            let bytes = records.read_log(&log_path().unwrap(), 0, 1 << 20).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            let said = |line: &str| line.split(",\"prev\"").next().unwrap().to_owned();
+            text.lines().map(said).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&new)[..3], lines(old));
+        assert!(lines(&new)[3].contains("migrateHsm"));
+
+        let path = log_path().unwrap();
+        let log = fixture.store.get(&path).unwrap().unwrap();
+        fixture.store.append_log(&path, 0, &log[..log.len() / 2]).unwrap();
+        let refused = move_audit(old, &other(), actor, Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Integrity);
+    }
+}
