@@ -123,7 +123,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
             let loss = format!(
                 "No disk under key {alias:?} can be attached until the same material is imported"
             );
-            session.confirm(&loss, alias)?;
+            blast_radius::confirm(session, &loss, alias)?;
             let key = session.call(&request)?;
             session.answer(&key, |_| format!("key {alias:?} waits for its material\n"))
         }

@@ -319,7 +319,7 @@ mod tests {
             ("evsfs disk detach db --force", "db", 0, 1),
             ("evsfs key schedule-deletion a --days 7", "a", 1, 0),
             ("evsfs key confirm-deletion a", "a", 1, 0),
-            ("evsfs key delete-material a", "a", 0, 0),
+            ("evsfs key delete-material a", "a", 1, 0),
             ("evsfs agency delete", "EVSAccessKMS", 0, 0),
         ] {
             const ANSWERS: [&str; 2] = ["{\"ok\":{}}"; 2];
@@ -399,6 +399,7 @@ mod tests {
             ("evsfs key disable a", "y", "Disable it? [y/N] "),
             ("evsfs key schedule-deletion a --days 7", "a", "Type a to go on: "),
             ("evsfs key confirm-deletion a", "a", "Type a to go on: "),
+            ("evsfs key delete-material a", "a", "Type a to go on: "),
         ] {
             let ran = run(line, Some(typed), &[KEY, "{\"ok\":{}}"]);
             assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
