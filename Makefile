@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-kernels test-slow bench install-deps
+.PHONY: help demo test test-kernels bench install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
