@@ -18,36 +18,34 @@ pub struct Conversation {
     origin: Option<u64>,
 }
 
-impl Conversation {
-    /// Answers every line of a request that was written at `offset`.
+impl Namespace {
+    /// The answers to every line of a request, a line each.
     ///
     /// # Errors
     /// `invalid` when the request is too long or not text; refusals of commands are answers.
-    pub(super) fn ask(
-        &mut self,
-        namespace: &Namespace,
-        caller: Caller,
-        offset: u64,
-        request: &[u8],
-    ) -> Result<()> {
+    pub(super) fn answers(&self, caller: Caller, request: &[u8]) -> Result<String> {
         if request.len() > MAX_COMMAND {
             return Err(Error::new(ErrorKind::Invalid, "the request is longer than 4096 bytes"));
         }
         let text = std::str::from_utf8(request)
             .map_err(|_| Error::new(ErrorKind::Invalid, "the request is not text in UTF-8"))?;
-        let mut answer = String::new();
+        let mut answers = String::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let result = json::command(line)
-                .and_then(|command| namespace.service().execute(caller, command));
+            let result =
+                json::command(line).and_then(|command| self.service().execute(caller, command));
             if let Err(error) = &result {
-                namespace.refusals().remember(caller.uid(), error);
+                self.refusals().remember(caller.uid(), error);
             }
-            answer.push_str(&json::answer(&result));
+            answers.push_str(&json::answer(&result));
         }
-        self.answer = answer.into_bytes();
-        self.request_end = offset.saturating_add(request.len() as u64);
-        self.origin = None;
-        Ok(())
+        Ok(answers)
+    }
+}
+
+impl Conversation {
+    /// Keeps the answers to a request that ended at `request_end`, in place of the last ones.
+    pub(super) fn keep(&mut self, answers: String, request_end: u64) {
+        *self = Conversation { answer: answers.into_bytes(), request_end, origin: None };
     }
 
     /// The part of the answer at `offset`, at most `len` bytes; empty at its end.

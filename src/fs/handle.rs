@@ -78,7 +78,8 @@ pub enum Handle {
     Conversation {
         /// Who opened it.
         caller: Caller,
-        /// Protects one conversation; held while a request is carried out.
+        /// Protects the answers; not held while a request is carried out, for a read of this file
+        /// runs on an event loop.
         conversation: Mutex<Conversation>,
     },
     /// A directory, as it was when it was opened.

@@ -212,32 +212,46 @@ impl Namespace {
         }
     }
 
-    /// Writes at `offset`; returns how many bytes were taken. A write to a control file is one
-    /// command of whoever opened the file.
+    /// Writes at `offset` of a disk's file; returns how many bytes were taken, or `None` for a control
+    /// file, whose write is a [`command`](Self::write_command) that may wait for a key service.
     ///
     /// # Errors
-    /// Those of the disk; whatever refuses the command, remembered for `error`.
-    pub fn write(&self, handle: HandleId, offset: ByteOffset, bytes: &[u8]) -> Result<usize> {
+    /// Those of the disk.
+    pub fn write_data(
+        &self,
+        handle: HandleId,
+        offset: ByteOffset,
+        bytes: &[u8],
+    ) -> Result<Option<usize>> {
         match &*self.handles.get(handle)? {
-            Handle::Disk { open, .. } => open.disk().write_at(offset, bytes),
-            Handle::Value { node, caller, .. } => {
-                let done = self
-                    .command_of(*caller, *node, bytes)
-                    .and_then(|command| self.service.execute(*caller, command));
-                self.remembered(*caller, done).map(|_| bytes.len())
-            }
-            Handle::Conversation { caller, conversation } => {
-                let asked = conversation.lock().ask(self, *caller, offset.get(), bytes);
-                self.remembered(*caller, asked).map(|()| bytes.len())
-            }
+            Handle::Disk { open, .. } => open.disk().write_at(offset, bytes).map(Some),
+            Handle::Value { .. } | Handle::Conversation { .. } => Ok(None),
             Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
         }
     }
 
-    /// Whether requests on this handle are quick data transfers, as opposed to commands that may
-    /// wait for a key service.
-    pub fn is_data(&self, handle: HandleId) -> bool {
-        self.handles.get(handle).is_ok_and(|handle| matches!(*handle, Handle::Disk { .. }))
+    /// Carries out the command that is written to a control file, for whoever opened the file.
+    ///
+    /// # Errors
+    /// Whatever refuses the command, remembered for `error`; `invalid` for other files.
+    pub fn write_command(&self, handle: HandleId, offset: ByteOffset, bytes: &[u8]) -> Result<()> {
+        match &*self.handles.get(handle)? {
+            Handle::Value { node, caller, .. } => {
+                let done = self
+                    .command_of(*caller, *node, bytes)
+                    .and_then(|command| self.service.execute(*caller, command));
+                self.remembered(*caller, done).map(drop)
+            }
+            Handle::Conversation { caller, conversation } => {
+                let answers = self.remembered(*caller, self.answers(*caller, bytes))?;
+                let request_end = offset.get().saturating_add(bytes.len() as u64);
+                conversation.lock().keep(answers, request_end);
+                Ok(())
+            }
+            Handle::Disk { .. } | Handle::Directory(_) => {
+                Err(Error::new(ErrorKind::Invalid, "this is no control file"))
+            }
+        }
     }
 
     /// Total and free bytes where payloads lie.

@@ -49,6 +49,17 @@ impl Adapter {
         }
     }
 
+    /// Has a command carried out by a worker, which answers the write.
+    fn command(&self, file: HandleId, offset: ByteOffset, text: Vec<u8>, reply: ReplyWrite) {
+        let namespace = self.namespace.clone();
+        self.commands.submit(move || {
+            guarded("command", || match namespace.write_command(file, offset, &text) {
+                Ok(()) => reply.written(written_u32(text.len())),
+                Err(error) => reply.error(errno(&error)),
+            });
+        });
+    }
+
     fn sync_then(&self, handle: HandleId, answer: impl FnOnce(Result<(), Errno>) + Send + 'static) {
         let namespace = self.namespace.clone();
         self.syncs.submit(move || {
@@ -220,30 +231,19 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         let (file, offset) = (handle(fh), ByteOffset::new(offset));
-        guarded("write", || {
-            if self.namespace.is_data(file) {
-                match self.namespace.write(file, offset, data) {
-                    Ok(written) if asks_for_sync(flags) => {
-                        self.sync_then(file, move |synced| match synced {
-                            Ok(()) => reply.written(written_u32(written)),
-                            Err(errno) => reply.error(errno),
-                        });
-                    }
-                    Ok(written) => reply.written(written_u32(written)),
-                    Err(error) => {
-                        log::debug!("write failed: {error}");
-                        reply.error(errno(&error));
-                    }
-                }
-                return;
-            }
-            let (namespace, data) = (self.namespace.clone(), data.to_vec());
-            self.commands.submit(move || {
-                guarded("command", || match namespace.write(file, offset, &data) {
-                    Ok(written) => reply.written(written_u32(written)),
-                    Err(error) => reply.error(errno(&error)),
+        guarded("write", || match self.namespace.write_data(file, offset, data) {
+            Ok(Some(written)) if asks_for_sync(flags) => {
+                self.sync_then(file, move |synced| match synced {
+                    Ok(()) => reply.written(written_u32(written)),
+                    Err(errno) => reply.error(errno),
                 });
-            });
+            }
+            Ok(Some(written)) => reply.written(written_u32(written)),
+            Ok(None) => self.command(file, offset, data.to_vec(), reply),
+            Err(error) => {
+                log::debug!("write failed: {error}");
+                reply.error(errno(&error));
+            }
         });
     }
 
