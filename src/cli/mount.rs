@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
 /// The log of a daemon that has let go of its terminal, in the state directory.
 const LOG: &str = "daemon.log";
@@ -52,15 +52,15 @@ pub(super) fn run(session: &mut Session<'_>, args: &MountArgs) -> Outcome {
 }
 
 /// Serves as the child of [`run`]: the line on stdout is for the parent, not for people.
-pub(super) fn run_as_child(args: &MountArgs) -> ExitCode {
+pub(super) fn run_as_child(args: &MountArgs) -> u8 {
     match serve_detached(args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             log::error!("event=daemon_failed error={error}");
             let refusal = Refusal::from(&error);
             // After the mount has answered, stdout is /dev/null and the log has the last word.
             let _ = write_line(&json!({ "error": refusal }));
-            ExitCode::from(refusal.exit_code())
+            refusal.exit_code()
         }
     }
 }

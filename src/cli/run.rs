@@ -22,11 +22,13 @@ const EXIT_INTERNAL: u8 = 1;
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
-    std::panic::catch_unwind(|| main(std::env::args_os().collect()))
-        .unwrap_or(ExitCode::from(EXIT_INTERNAL))
+    let code =
+        std::panic::catch_unwind(|| main(std::env::args_os().collect())).unwrap_or(EXIT_INTERNAL);
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    crate::daemon::end_process(code)
 }
 
-fn main(arguments: Vec<OsString>) -> ExitCode {
+fn main(arguments: Vec<OsString>) -> u8 {
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => return not_a_command(&error),
@@ -34,9 +36,9 @@ fn main(arguments: Vec<OsString>) -> ExitCode {
     if let Command::Mount(mount_args @ MountArgs { child: true, .. }) = &args.command {
         return mount::run_as_child(mount_args);
     }
-    let mut daemon = ControlFile::of(named_mount(&args));
+    let mut control = ControlFile::of(named_mount(&args));
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
-    ExitCode::from(perform(&args, &mut daemon, &mut ProcessTerminal, &mut stdout, &mut stderr))
+    perform(&args, &mut control, &mut ProcessTerminal, &mut stdout, &mut stderr)
 }
 
 /// Runs one command in the given surroundings and returns its exit code.
@@ -84,24 +86,22 @@ fn named_mount(args: &Args) -> Option<PathBuf> {
 }
 
 /// Help and version on stdout, anything else in three lines on stderr.
-fn not_a_command(error: &clap::Error) -> ExitCode {
+fn not_a_command(error: &clap::Error) -> u8 {
     let text = error.render().to_string();
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => {
             match std::io::stdout().write_all(text.as_bytes()) {
-                Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-                    ExitCode::from(EXIT_INTERNAL)
-                }
-                _ => ExitCode::SUCCESS,
+                Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => EXIT_INTERNAL,
+                _ => 0,
             }
         }
         Usage::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = std::io::stderr().write_all(text.as_bytes());
-            ExitCode::from(EXIT_USAGE)
+            EXIT_USAGE
         }
         _ => {
             let _ = std::io::stderr().write_all(usage(&text).as_bytes());
-            ExitCode::from(EXIT_USAGE)
+            EXIT_USAGE
         }
     }
 }

@@ -12,6 +12,7 @@ mod shutdown;
 mod state_dir;
 
 pub use crate::crypto::SecretText;
+pub use crate::sys::end_process;
 pub use audit::verify_audit;
 pub use check::{CheckReport, Finding, check};
 pub use hsm_secret::{HsmSecret, needed_secret};

@@ -12,7 +12,7 @@ mod stack;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use descriptor::inherited_descriptor;
-pub use process::{IoFlusher, ask_for_io_flusher, forbid_dumps};
+pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
 pub use secret_memory::SecretBox;
 pub use signals::{Termination, block_termination_signals, wait_for_termination};
 pub use stack::with_wiped_stack;

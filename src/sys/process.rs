@@ -28,6 +28,14 @@ pub fn forbid_dumps() -> Result<()> {
     rustix::process::setrlimit(rustix::process::Resource::Core, none).map_err(failed)
 }
 
+/// Ends the process without running what foreign libraries have registered for its end: the
+/// destructors of a PKCS#11 module can crash while a thread of ours is still inside it. What is to
+/// be written must have been flushed, and values that wipe themselves dropped.
+pub fn end_process(code: u8) -> ! {
+    // SAFETY: _exit(2) takes a plain integer and does not return.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
 /// Tells the kernel that writeback may depend on this process (`PR_SET_IO_FLUSHER`, prctl(2)).
 pub fn ask_for_io_flusher() -> IoFlusher {
     // SAFETY: this prctl takes plain integers and touches no memory of ours.
