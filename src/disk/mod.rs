@@ -20,10 +20,13 @@
 //! | `payload` | sealed sectors at rest |
 //! | `buffer` | the per-thread memory that sectors pass through |
 //! | `flush` | one flush for many callers, failures told to every open file |
+//! | `sealed_source` | what a copy engine reads from |
+//! | `detached` | a disk that nobody has attached, read without its key |
 //! | `counters` | what happened so far |
 
 mod buffer;
 mod counters;
+mod detached;
 mod discard;
 mod flush;
 mod holes;
@@ -31,11 +34,14 @@ mod open;
 mod payload;
 mod read;
 mod region;
+mod sealed_source;
 mod span;
 mod write;
 
 pub use crate::backing::Access;
 pub use counters::Counters;
+pub use detached::DetachedDisk;
 pub use flush::FlushCursor;
 pub use open::Disk;
+pub use sealed_source::SealedSource;
 pub use span::MAX_REQUEST;

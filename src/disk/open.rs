@@ -172,7 +172,9 @@ impl std::fmt::Debug for Disk {
     }
 }
 
-fn must_be_whole_sectors(size: ByteLen, sector: SectorSize) -> Result<()> {
+/// # Errors
+/// `invalid` with EVS.1010 for a size that no disk has.
+pub(super) fn must_be_whole_sectors(size: ByteLen, sector: SectorSize) -> Result<()> {
     if size > ByteLen::ZERO && sector.is_aligned(size.get()) {
         return Ok(());
     }
