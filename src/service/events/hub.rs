@@ -21,10 +21,17 @@ struct Ring {
     /// The number of the oldest event that is kept.
     first: u64,
     events: VecDeque<Event>,
+    /// How often those who read were told to end.
+    endings: u64,
     is_closed: bool,
 }
 
 impl Ring {
+    /// Whether no event will come for a reader any more.
+    fn is_at_end(&self, reader: &EventReader) -> bool {
+        self.is_closed || reader.endings < self.endings
+    }
+
     fn end(&self) -> u64 {
         self.first + self.events.len() as u64
     }
@@ -34,6 +41,7 @@ impl Ring {
 #[derive(Debug)]
 pub struct EventReader {
     next: u64,
+    endings: u64,
     /// The end of a line whose beginning has been read.
     rest: Vec<u8>,
 }
@@ -53,7 +61,8 @@ impl Events {
 
     /// A reader of what comes from now on.
     pub fn reader(&self) -> EventReader {
-        EventReader { next: self.ring.lock().end(), rest: Vec::new() }
+        let ring = self.ring.lock();
+        EventReader { next: ring.end(), endings: ring.endings, rest: Vec::new() }
     }
 
     /// At most `len` bytes of the lines of events that are `visible`. `None`: there are none yet.
@@ -84,7 +93,7 @@ impl Events {
             }
             reader.next += 1;
         }
-        if bytes.is_empty() && !ring.is_closed {
+        if bytes.is_empty() && !ring.is_at_end(reader) {
             return None;
         }
         if bytes.len() > len {
@@ -97,7 +106,7 @@ impl Events {
     pub fn is_readable(&self, reader: &EventReader, visible: impl Fn(&Event) -> bool) -> bool {
         let ring = self.ring.lock();
         let unread = usize::try_from(reader.next.saturating_sub(ring.first)).unwrap_or(usize::MAX);
-        ring.is_closed
+        ring.is_at_end(reader)
             || !reader.rest.is_empty()
             || reader.next < ring.first
             || ring.events.iter().skip(unread).any(visible)
@@ -116,6 +125,13 @@ impl Events {
             self.changed.wait_for(&mut ring, patience);
         }
         ring.end()
+    }
+
+    /// Brings those who read now to the end of the file once they have read everything, so that they
+    /// close it: a mount is to be taken away.
+    pub fn end_readers(&self) {
+        self.ring.lock().endings += 1;
+        self.changed.notify_all();
     }
 
     /// No more events: readers that have read everything are at the end of the file.
@@ -203,5 +219,16 @@ mod tests {
         assert_eq!(waiter.join().unwrap(), 1);
         assert!(!events.read(&mut reader, 4096, |_| true).unwrap().is_empty());
         assert_eq!(events.read(&mut reader, 4096, |_| true), Some(Vec::new()));
+    }
+
+    #[test]
+    fn readers_that_are_told_to_end_do_and_later_ones_go_on() {
+        let events = Events::default();
+        let mut before = events.reader();
+        events.end_readers();
+        let mut after = events.reader();
+        assert!(events.is_readable(&before, |_| true) && !events.is_readable(&after, |_| true));
+        assert_eq!(events.read(&mut before, 4096, |_| true), Some(Vec::new()));
+        assert_eq!(events.read(&mut after, 4096, |_| true), None);
     }
 }
