@@ -53,7 +53,7 @@ pub use describe::{
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
-pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob};
+pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};

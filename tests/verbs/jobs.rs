@@ -209,6 +209,10 @@ fn a_damaged_record() {
     let text = std::fs::read_to_string(&record).unwrap();
     assert!(text.contains("state = \"done\""), "{text}");
     std::fs::write(&record, text.replace("state = \"done\"", "state = \"queued\"")).unwrap();
+    let config = mount.config_path();
+    let checked = mount.evsfs_plain(&["check", "-c", config.to_str().unwrap()]);
+    assert!(checked.code == 7 && checked.stdout.contains(&damaged), "{checked:?}");
+    assert!(!checked.stdout.contains(&whole), "{checked:?}");
     mount.start();
     assert_eq!(names_in(&mount.control("jobs")), [whole]);
 }

@@ -26,4 +26,5 @@ pub use job::Job;
 pub use kind::{JobKind, JobUnit};
 pub use queue::Jobs;
 pub use runner::NewJob;
+pub use startup::check_job_record;
 pub use state::{JobEvent, JobState};

@@ -8,8 +8,28 @@ use super::state::JobEvent;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::id::JobId;
+use crate::records::Records;
 use crate::service::Service;
 use std::sync::Arc;
+
+/// Looks whether a record of a state directory that no daemon works on can be read.
+///
+/// # Errors
+/// `integrity`, naming what is damaged.
+pub fn check_job_record(records: &Records, name: &str) -> Result<()> {
+    let id = JobRecord::id_of(name).ok_or_else(|| {
+        Error::new(ErrorKind::Integrity, format!("jobs/{name} is not the record of a job"))
+    })?;
+    load(records, id).map(drop)
+}
+
+fn load(records: &Records, id: JobId) -> Result<JobRecord> {
+    let path = JobRecord::path_of(id)?;
+    match records.load::<JobRecord>(&path)? {
+        Some(record) if record.id == id => Ok(record),
+        _ => Err(Error::new(ErrorKind::Integrity, format!("{path} is not the job's record"))),
+    }
+}
 
 impl Service {
     /// Reads all jobs; those that the last daemon did not end are resumed, or have failed. To be called
@@ -21,7 +41,7 @@ impl Service {
         let mut interrupted = Vec::new();
         for name in self.records.list(&JobRecord::directory()?)? {
             let Some(id) = JobRecord::id_of(&name) else { continue };
-            match self.load_job(id) {
+            match load(&self.records, id).map(|record| Arc::new(Job::from_record(record))) {
                 Ok(job) if job.life().state.is_final() => self.jobs.add(job),
                 Ok(job) => interrupted.push(job),
                 Err(error) => log::error!("job={id} is not listed: {error}"),
@@ -46,15 +66,6 @@ impl Service {
         }
         self.forget_old_jobs();
         Ok(())
-    }
-
-    fn load_job(&self, id: JobId) -> Result<Arc<Job>> {
-        let path = JobRecord::path_of(id)?;
-        let record = self.records.load::<JobRecord>(&path)?;
-        match record {
-            Some(record) if record.id == id => Ok(Arc::new(Job::from_record(record))),
-            _ => Err(Error::new(ErrorKind::Integrity, format!("{path} is not the job's record"))),
-        }
     }
 
     /// The work of a job that can begin anew.
