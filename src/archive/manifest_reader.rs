@@ -1,0 +1,133 @@
+//! A manifest as a stream of entries that are checked on the way.
+
+use super::chunk::{ChunkIndex, Cut, Digest};
+use super::damage::{damaged, refused};
+use super::manifest::{Content, ENTRY_BYTES, Entry, HEADER_BYTES, check_header};
+use super::record::ManifestSeal;
+use crate::error::{Error, Result};
+use sha2::{Digest as _, Sha256};
+use std::io::Read;
+
+/// Entries read at once: 48 KiB, whatever the manifest's length.
+const BATCH: usize = 1024 * ENTRY_BYTES;
+
+/// Reads a manifest from front to back. Entries count only once [`next`](Self::next) has given
+/// `None`: the digest is known then, and what was made of them has to be given up if it is wrong.
+pub(super) struct ManifestReader<R> {
+    stream: R,
+    place: String,
+    cut: Cut,
+    seal: ManifestSeal,
+    hash: Sha256,
+    // Entries read but not given out, from `at` on.
+    batch: Vec<u8>,
+    at: usize,
+    // Bytes of the file that were read.
+    read: u64,
+    // The lowest chunk that may come next.
+    next: ChunkIndex,
+    stored: u64,
+    is_digest_right: bool,
+}
+
+impl<R: Read> ManifestReader<R> {
+    /// Reads the header. `seal` comes from a record that was checked against `cut`.
+    ///
+    /// # Errors
+    /// `integrity` naming the file; `unsupported` for a newer version; `io`.
+    pub(super) fn begin(stream: R, place: String, cut: Cut, seal: ManifestSeal) -> Result<Self> {
+        let mut reader = ManifestReader {
+            stream,
+            place,
+            cut,
+            seal,
+            hash: Sha256::new(),
+            batch: Vec::new(),
+            at: 0,
+            read: 0,
+            next: ChunkIndex::ZERO,
+            stored: 0,
+            is_digest_right: false,
+        };
+        let mut header = [0; HEADER_BYTES];
+        reader.fill(&mut header)?;
+        check_header(&header, cut, &reader.place)?;
+        Ok(reader)
+    }
+
+    /// The next entry, or `None` after the last, when the digest has turned out right.
+    ///
+    /// # Errors
+    /// `integrity` naming the file and what is wrong in it; `io`.
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+        if self.at == self.batch.len() && !self.load()? {
+            return self.at_the_end().map(|()| None);
+        }
+        let offset = self.read - (self.batch.len() - self.at) as u64;
+        let bad = |how| damaged(&self.place, offset, how);
+        let (bytes, _) = self.batch[self.at..].split_first_chunk().ok_or_else(|| bad("is cut"))?;
+        let entry = Entry::decode(bytes).map_err(bad)?;
+        if entry.index < self.next {
+            return Err(bad("names chunks out of order"));
+        }
+        if entry.index >= self.cut.end() {
+            return Err(bad("names a chunk behind the end of the disk"));
+        }
+        if let Content::Data(_) = entry.content {
+            self.stored += self.cut.len_of(entry.index) as u64;
+        }
+        self.at += ENTRY_BYTES;
+        self.next = entry.index.next();
+        Ok(Some(entry))
+    }
+
+    /// Reads to the end.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(super) fn finish(mut self) -> Result<()> {
+        while self.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Gives the stream back, which stands behind the manifest once `next` has given `None`.
+    pub(super) fn into_stream(self) -> R {
+        self.stream
+    }
+
+    fn load(&mut self) -> Result<bool> {
+        let left = self.seal.len - self.read;
+        let len = left.min(BATCH as u64) as usize;
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.resize(len, 0);
+        let filled = self.fill(&mut batch);
+        (self.batch, self.at) = (batch, 0);
+        filled.map(|()| len > 0)
+    }
+
+    fn at_the_end(&mut self) -> Result<()> {
+        if self.is_digest_right {
+            return Ok(());
+        }
+        if Digest::from(std::mem::take(&mut self.hash)) != self.seal.sha256 {
+            return Err(refused(&self.place, "does not have the digest in its record"));
+        }
+        if self.stored != self.seal.stored {
+            return Err(refused(&self.place, "holds another amount of data than its record says"));
+        }
+        self.is_digest_right = true;
+        Ok(())
+    }
+
+    fn fill(&mut self, into: &mut [u8]) -> Result<()> {
+        self.stream.read_exact(into).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                damaged(&self.place, self.read, "ends before its last entry")
+            }
+            _ => Error::io(format!("reading {}", self.place), cause),
+        })?;
+        self.hash.update(&*into);
+        self.read += into.len() as u64;
+        Ok(())
+    }
+}
