@@ -90,11 +90,6 @@ impl<R: Read> ManifestReader<R> {
         Ok(())
     }
 
-    /// Gives the stream back, which stands behind the manifest once `next` has given `None`.
-    pub(super) fn into_stream(self) -> R {
-        self.stream
-    }
-
     fn load(&mut self) -> Result<bool> {
         let left = self.seal.len - self.read;
         let len = left.min(BATCH as u64) as usize;

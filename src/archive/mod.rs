@@ -39,6 +39,7 @@
 //! | `plan`, `write` | full and incremental copies |
 //! | `chain`, `chain_cursor` | archives that together hold a disk |
 //! | `verify`, `reseal`, `merge` | what is done with them |
+//! | `pack_format`, `pack`, `unpack` | archives as one stream: form, and the two ways |
 
 mod chain;
 mod chain_cursor;
@@ -51,10 +52,13 @@ mod manifest_reader;
 mod manifest_writer;
 mod merge;
 mod meter;
+mod pack;
+mod pack_format;
 mod plan;
 mod record;
 mod reseal;
 mod source;
+mod unpack;
 mod verify;
 mod workers;
 mod write;
@@ -64,9 +68,11 @@ pub use chunk::{CHUNK, ChunkIndex, Digest};
 pub use folder::{Archive, NewArchive, Written};
 pub use merge::{Merged, merge_into_child};
 pub use meter::{Meter, Unmetered};
+pub use pack::{pack_chain, pack_flat};
 pub use plan::Changes;
 pub use record::{ArchiveRecord, ManifestSeal, Sealing};
 pub use reseal::reseal;
 pub use source::SealedSource;
+pub use unpack::{PackedMember, Unpacker};
 pub use verify::verify;
 pub use write::{write_full, write_incremental};

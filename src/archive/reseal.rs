@@ -41,7 +41,7 @@ pub fn reseal(
             archive.read_chunk(&found, scratch)?;
             restore_chunk(archive, opener, target, &found, scratch)
         },
-        |bytes| {
+        |_, bytes| {
             total += bytes;
             Ok(())
         },

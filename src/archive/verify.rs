@@ -44,7 +44,7 @@ fn verify_member(archive: &Archive, data: &DataFile, meter: &dyn Meter) -> Resul
             data.read_chunk(index, digest, scratch)?;
             Ok(data.cut().len_of(index) as u64)
         },
-        |bytes| {
+        |_, bytes| {
             good += bytes;
             Ok(())
         },

@@ -11,7 +11,8 @@ const WORKERS: usize = 2;
 ///
 /// * `take` fetches the next piece into the worker's own memory, one worker at a time, in order;
 /// * `work` does what takes time, several at once;
-/// * `deliver` receives the results, one at a time, in the order in which they were taken.
+/// * `deliver` receives the results, one at a time, in the order in which they were taken, with the
+///   memory they were made in.
 ///
 /// Memory is one scratch a worker, however long the copy: who is early waits for its turn.
 ///
@@ -22,7 +23,7 @@ pub(super) fn in_order<S, J, R: Send>(
     scratch: impl Fn() -> S + Sync,
     take: impl FnMut(&mut S) -> Result<Option<J>> + Send,
     work: impl Fn(&mut S, J) -> Result<R> + Sync,
-    deliver: impl FnMut(R) -> Result<()> + Send,
+    deliver: impl FnMut(&S, R) -> Result<()> + Send,
 ) -> Result<()> {
     let entry = Mutex::new(Entry { take, taken: 0, is_over: false });
     let exit = Mutex::new(Exit { deliver, turn: 0, end: None });
@@ -42,7 +43,7 @@ pub(super) fn in_order<S, J, R: Send>(
             if exit.end.is_some() {
                 return;
             }
-            exit.pass(result);
+            exit.pass(&scratch, result);
             moved.notify_all();
         }
     };
@@ -95,11 +96,11 @@ enum End {
 }
 
 impl<D> Exit<D> {
-    fn pass<R>(&mut self, result: Result<R>)
+    fn pass<S, R>(&mut self, scratch: &S, result: Result<R>)
     where
-        D: FnMut(R) -> Result<()>,
+        D: FnMut(&S, R) -> Result<()>,
     {
-        match result.and_then(|result| (self.deliver)(result)) {
+        match result.and_then(|result| (self.deliver)(scratch, result)) {
             Ok(()) => self.turn += 1,
             Err(error) => self.end = Some(End::Failed(error)),
         }
@@ -143,7 +144,7 @@ mod tests {
                     false => Ok(piece),
                 }
             },
-            |piece| {
+            |(), piece| {
                 delivered.push(piece);
                 Ok(())
             },
@@ -172,9 +173,11 @@ mod tests {
     #[test]
     fn errors_of_taking_and_delivering_end_the_work_too() {
         let failed = || Error::new(ErrorKind::Io, "failed");
-        let taking = in_order(|| (), |()| Err::<Option<()>, _>(failed()), |(), ()| Ok(()), Ok);
+        let taking =
+            in_order(|| (), |()| Err::<Option<()>, _>(failed()), |(), ()| Ok(()), |(), ()| Ok(()));
         assert_eq!(taking.unwrap_err().message(), "failed");
-        let delivering = in_order(|| (), |()| Ok(Some(())), |(), ()| Ok(()), |()| Err(failed()));
+        let delivering =
+            in_order(|| (), |()| Ok(Some(())), |(), ()| Ok(()), |(), ()| Err(failed()));
         assert_eq!(delivering.unwrap_err().message(), "failed");
     }
 
@@ -192,7 +195,7 @@ mod tests {
                 true => Ok(()),
                 false => panic!("on purpose"),
             },
-            Ok,
+            |(), ()| Ok(()),
         );
     }
 }

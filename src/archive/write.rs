@@ -106,7 +106,7 @@ impl Copy<'_> {
             || Scratch { bytes: vec![0; BATCH * CHUNK_BYTES] },
             |scratch| take(source, cut, &mut plan, scratch, meter),
             |scratch, batch| store(&data, cut, &scratch.bytes, &batch),
-            |entries: Vec<Entry>| entries.into_iter().try_for_each(|entry| manifest.push(entry)),
+            |_, entries: Vec<Entry>| entries.into_iter().try_for_each(|entry| manifest.push(entry)),
         )?;
         plan.finish()?;
         data.sync()?;

@@ -6,3 +6,4 @@ mod interrupted;
 mod model;
 mod restore;
 mod rig;
+mod transfer;

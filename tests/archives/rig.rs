@@ -5,7 +5,7 @@ use evsfs::archive::{
     Written, reseal, write_full, write_incremental,
 };
 use evsfs::backing::{Backing, FaultBacking, MemoryBacking};
-use evsfs::crypto::{Dk, Kernel, SectorCipher, WrappedDk};
+use evsfs::crypto::{SectorCipher, WrappedDk};
 use evsfs::disk::{Access, Disk};
 use evsfs::error::{Error, ErrorKind, Result};
 use evsfs::id::{BackupId, DiskId, KeyId};
@@ -133,8 +133,7 @@ pub fn content(chain: &Chain) -> Result<Vec<u8>> {
 /// A disk of memory, and the memory.
 pub fn disk(cipher: SectorCipher, size: ByteLen) -> (Disk, Arc<MemoryBacking>) {
     let backing = Arc::new(MemoryBacking::new(size));
-    let disk =
-        Disk::open(Box::new(backing.clone()), cipher, size, Access::ReadWrite).unwrap();
+    let disk = Disk::open(Box::new(backing.clone()), cipher, size, Access::ReadWrite).unwrap();
     (disk, backing)
 }
 
@@ -142,10 +141,6 @@ pub fn bytes(backing: &dyn Backing) -> Vec<u8> {
     let mut bytes = vec![0; backing.len().to_usize().unwrap()];
     backing.read_at(ByteOffset::ZERO, &mut bytes).unwrap();
     bytes
-}
-
-pub fn fresh_cipher(sector: SectorSize) -> SectorCipher {
-    SectorCipher::xts_aes_256(Dk::generate().unwrap(), sector, Kernel::fastest()).unwrap()
 }
 
 pub fn some_sealing() -> Sealing {
@@ -166,7 +161,8 @@ impl EndsAfter {
 
 impl Meter for EndsAfter {
     fn advance(&self, _bytes: ByteLen) -> Result<()> {
-        let taken = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let taken =
+            self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         match taken {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::new(ErrorKind::InUse, "ended by the test")),
