@@ -1,7 +1,7 @@
 //! Copies of disks, in sealed bytes: written, chained, verified, merged, re-sealed and packed.
 //!
-//! The engines know no names, owners, jobs or keys of the KMS. They take a source of sealed bytes
-//! and directories, and give records; `service` decides, saves the records and deletes.
+//! The engines know no names, owners, jobs or keys of the KMS. They take a
+//! [`SealedSource`](crate::disk::SealedSource) and directories, and give records; `service` decides, saves the records and deletes.
 //!
 //! An archive (a backup, or an image) is a directory named by its id:
 //!
@@ -34,7 +34,7 @@
 //! | `data_file` | its chunks |
 //! | `chunk` | the pieces of a disk, and digests |
 //! | `damage` | how it is said that a file is not as it was |
-//! | `source`, `meter` | what callers pass in |
+//! | `meter` | how progress is reported and a copy is ended |
 //! | `workers` | several threads, one order |
 //! | `plan`, `write` | full and incremental copies |
 //! | `chain`, `chain_cursor` | archives that together hold a disk |
@@ -57,7 +57,6 @@ mod pack_format;
 mod plan;
 mod record;
 mod reseal;
-mod source;
 mod unpack;
 mod verify;
 mod workers;
@@ -72,7 +71,6 @@ pub use pack::{pack_chain, pack_flat};
 pub use plan::Changes;
 pub use record::{ArchiveRecord, ManifestSeal, Sealing};
 pub use reseal::reseal;
-pub use source::SealedSource;
 pub use unpack::{PackedMember, Unpacker};
 pub use verify::verify;
 pub use write::{write_full, write_incremental};

@@ -2,7 +2,7 @@
 
 use super::chain_cursor::ChainCursor;
 use super::chunk::{ChunkIndex, Cut, Digest, touched};
-use super::source::SealedSource;
+use crate::disk::{ChangedRegions, SealedSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::ByteOffset;
 use std::ops::Range;
@@ -13,6 +13,19 @@ pub enum Changes<'a> {
     Unknown,
     /// Only bytes of these ranges, in rising order.
     Only(Box<dyn Iterator<Item = Range<ByteOffset>> + Send + 'a>),
+}
+
+impl<'a> Changes<'a> {
+    /// What an open disk has noted, or that it does not know.
+    pub fn noted(regions: Option<&'a ChangedRegions>) -> Self {
+        let Some(regions) = regions else { return Changes::Unknown };
+        let mut at = ByteOffset::ZERO;
+        Changes::Only(Box::new(std::iter::from_fn(move || {
+            let range = regions.next_range(at)?;
+            at = range.end;
+            Some(range)
+        })))
+    }
 }
 
 /// A chunk to look at.

@@ -1,12 +1,12 @@
 //! Disks in memory, directories of archives, and how both are looked at.
 
 use evsfs::archive::{
-    Archive, ArchiveRecord, Chain, Changes, Meter, NewArchive, SealedSource, Sealing, Unmetered,
-    Written, reseal, write_full, write_incremental,
+    Archive, ArchiveRecord, Chain, Changes, Meter, NewArchive, Sealing, Unmetered, Written, reseal,
+    write_full, write_incremental,
 };
 use evsfs::backing::{Backing, FaultBacking, MemoryBacking};
 use evsfs::crypto::{SectorCipher, WrappedDk};
-use evsfs::disk::{Access, Disk};
+use evsfs::disk::{Access, Disk, SealedSource};
 use evsfs::error::{Error, ErrorKind, Result};
 use evsfs::id::{BackupId, DiskId, KeyId};
 use evsfs::units::{ByteLen, ByteOffset, SectorSize};
