@@ -118,6 +118,10 @@ impl Digest {
         &self.0
     }
 
+    pub(super) fn of_bytes(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+
     /// The digest of a chunk. What the last chunk of a disk lacks counts as zeros, so that the
     /// digest stays right when the disk grows.
     pub(super) fn of_chunk(bytes: &[u8]) -> Digest {

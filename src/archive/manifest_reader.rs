@@ -8,8 +8,15 @@ use crate::error::{Error, Result};
 use sha2::{Digest as _, Sha256};
 use std::io::Read;
 
-/// Entries read at once: 48 KiB, whatever the manifest's length.
-const BATCH: usize = 1024 * ENTRY_BYTES;
+/// Bytes of the entries read at once: 48 KiB, whatever the manifest's length.
+pub(super) const PAGE_BYTES: usize = 1024 * ENTRY_BYTES;
+
+/// Entries that were read at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    pub first: ChunkIndex,
+    pub digest: Digest,
+}
 
 /// Reads a manifest from front to back. Entries count only once [`next`](Self::next) has given
 /// `None`: the digest is known then, and what was made of them has to be given up if it is wrong.
@@ -20,7 +27,7 @@ pub(super) struct ManifestReader<R> {
     seal: ManifestSeal,
     hash: Sha256,
     // Entries read but not given out, from `at` on.
-    batch: Vec<u8>,
+    page: Vec<u8>,
     at: usize,
     // Bytes of the file that were read.
     read: u64,
@@ -28,6 +35,8 @@ pub(super) struct ManifestReader<R> {
     next: ChunkIndex,
     stored: u64,
     is_digest_right: bool,
+    // Kept when they are asked for.
+    pages: Option<Vec<Page>>,
 }
 
 impl<R: Read> ManifestReader<R> {
@@ -42,12 +51,13 @@ impl<R: Read> ManifestReader<R> {
             cut,
             seal,
             hash: Sha256::new(),
-            batch: Vec::new(),
+            page: Vec::new(),
             at: 0,
             read: 0,
             next: ChunkIndex::ZERO,
             stored: 0,
             is_digest_right: false,
+            pages: None,
         };
         let mut header = [0; HEADER_BYTES];
         reader.fill(&mut header)?;
@@ -60,12 +70,12 @@ impl<R: Read> ManifestReader<R> {
     /// # Errors
     /// `integrity` naming the file and what is wrong in it; `io`.
     pub(super) fn next(&mut self) -> Result<Option<Entry>> {
-        if self.at == self.batch.len() && !self.load()? {
+        if self.at == self.page.len() && !self.load()? {
             return self.at_the_end().map(|()| None);
         }
-        let offset = self.read - (self.batch.len() - self.at) as u64;
+        let offset = self.read - (self.page.len() - self.at) as u64;
         let bad = |how| damaged(&self.place, offset, how);
-        let (bytes, _) = self.batch[self.at..].split_first_chunk().ok_or_else(|| bad("is cut"))?;
+        let (bytes, _) = self.page[self.at..].split_first_chunk().ok_or_else(|| bad("is cut"))?;
         let entry = Entry::decode(bytes).map_err(bad)?;
         if entry.index < self.next {
             return Err(bad("names chunks out of order"));
@@ -90,14 +100,33 @@ impl<R: Read> ManifestReader<R> {
         Ok(())
     }
 
+    /// Keeps the digest of every page from here on.
+    pub(super) fn keep_pages(&mut self) {
+        self.pages = Some(Vec::new());
+    }
+
+    /// The stream, its place, and the pages that were kept; to be called after `next` has given
+    /// `None`.
+    pub(super) fn into_pages(self) -> (R, String, Vec<Page>) {
+        (self.stream, self.place, self.pages.unwrap_or_default())
+    }
+
     fn load(&mut self) -> Result<bool> {
         let left = self.seal.len - self.read;
-        let len = left.min(BATCH as u64) as usize;
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.resize(len, 0);
-        let filled = self.fill(&mut batch);
-        (self.batch, self.at) = (batch, 0);
-        filled.map(|()| len > 0)
+        let len = left.min(PAGE_BYTES as u64) as usize;
+        let mut page = std::mem::take(&mut self.page);
+        page.resize(len, 0);
+        let filled = self.fill(&mut page);
+        (self.page, self.at) = (page, 0);
+        filled?;
+        if let Some(pages) = &mut self.pages
+            && let Some(entry) = self.page.first_chunk()
+        {
+            // A page that does not begin with an entry is refused when that is given out.
+            let first = Entry::decode(entry).map_or(ChunkIndex::ZERO, |entry| entry.index);
+            pages.push(Page { first, digest: Digest::of_bytes(&self.page) });
+        }
+        Ok(len > 0)
     }
 
     fn at_the_end(&mut self) -> Result<()> {

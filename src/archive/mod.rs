@@ -38,16 +38,20 @@
 //! | `workers` | several threads, one order |
 //! | `plan`, `write` | full and incremental copies |
 //! | `chain`, `chain_cursor` | archives that together hold a disk |
+//! | `chain_source`, `manifest_index` | a chain read in any order |
+//! | `sealing_source` | a plain source, sealed on the way |
 //! | `verify`, `reseal`, `merge` | what is done with them |
 //! | `pack_format`, `pack`, `unpack` | archives as one stream: form, and the two ways |
 
 mod chain;
 mod chain_cursor;
+mod chain_source;
 mod chunk;
 mod damage;
 mod data_file;
 mod folder;
 mod manifest;
+mod manifest_index;
 mod manifest_reader;
 mod manifest_writer;
 mod merge;
@@ -57,12 +61,14 @@ mod pack_format;
 mod plan;
 mod record;
 mod reseal;
+mod sealing_source;
 mod unpack;
 mod verify;
 mod workers;
 mod write;
 
 pub use chain::Chain;
+pub use chain_source::ChainSource;
 pub use chunk::{CHUNK, ChunkIndex, Digest};
 pub use folder::{Archive, NewArchive, Written};
 pub use merge::{Merged, merge_into_child};
@@ -71,6 +77,7 @@ pub use pack::{pack_chain, pack_flat};
 pub use plan::Changes;
 pub use record::{ArchiveRecord, ManifestSeal, Sealing};
 pub use reseal::reseal;
+pub use sealing_source::SealingSource;
 pub use unpack::{PackedMember, Unpacker};
 pub use verify::verify;
 pub use write::{write_full, write_incremental};

@@ -6,4 +6,5 @@ mod interrupted;
 mod model;
 mod restore;
 mod rig;
+mod sources;
 mod transfer;

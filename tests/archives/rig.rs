@@ -1,4 +1,5 @@
 //! Disks in memory, directories of archives, and how both are looked at.
+#![allow(dead_code)]
 
 use evsfs::archive::{
     Archive, ArchiveRecord, Chain, Changes, Meter, NewArchive, Sealing, Unmetered, Written, reseal,
