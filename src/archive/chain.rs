@@ -23,8 +23,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The longest chain, so that a copy needs few open files.
-    pub const MAX_LEN: usize = 256;
+    /// The longest chain. A copy holds two or three files of each member open.
+    pub const MAX_LEN: usize = 64;
 
     /// Joins archives, the newest first and the full one last, and reads each manifest against its
     /// record.

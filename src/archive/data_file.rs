@@ -138,7 +138,7 @@ impl DataFile {
     /// Makes a range of the file a hole again.
     ///
     /// # Errors
-    /// `io`; `unsupported` where files cannot have holes.
+    /// `io`, also where files cannot have holes.
     pub(super) fn discard(&self, range: Range<u64>) -> Result<()> {
         // Nothing lies there in all cases but one: an engine was killed here before.
         if range.is_empty()

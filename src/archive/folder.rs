@@ -9,7 +9,7 @@ use super::record::{ArchiveRecord, ManifestSeal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::records::PrivateDir;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const DATA: &str = "data";
 const MANIFEST: &str = "manifest.";
@@ -18,13 +18,13 @@ const MANIFEST: &str = "manifest.";
 /// all that was put into it is removed again.
 #[derive(Debug)]
 pub struct NewArchive {
-    place: PathBuf,
-    // None once it is kept.
-    directory: Option<PrivateDir>,
+    directory: PrivateDir,
+    is_kept: bool,
 }
 
 /// An archive that is whole and durable, and is waiting for its record to be.
 #[derive(Debug)]
+#[must_use = "an archive that is not kept is removed again"]
 pub struct Written {
     new: NewArchive,
     record: ArchiveRecord,
@@ -50,12 +50,12 @@ impl NewArchive {
             let text = format!("there is an archive in {} already", place.display());
             return Err(Error::new(ErrorKind::Exists, text));
         }
-        Ok(NewArchive { place: place.to_owned(), directory: Some(directory) })
+        Ok(NewArchive { directory, is_kept: false })
     }
 
     /// The two files of the archive, empty.
     pub(super) fn files(&self, cut: Cut) -> Result<(DataFile, ManifestWriter<File>)> {
-        let directory = self.directory()?;
+        let directory = &self.directory;
         let data = directory.open_or_create_file(DATA)?;
         let data = DataFile::create(data, shown(directory, DATA), cut)?;
         Ok((data, manifest_to_write(directory, cut, 0)?))
@@ -63,12 +63,7 @@ impl NewArchive {
 
     /// The manifest that was written, from its first entry.
     pub(super) fn manifest(&self, cut: Cut, seal: ManifestSeal) -> Result<ManifestReader<File>> {
-        manifest_to_read(self.directory()?, cut, seal)
-    }
-
-    fn directory(&self) -> Result<&PrivateDir> {
-        let kept = || Error::new(ErrorKind::Internal, "writing into an archive that is kept");
-        self.directory.as_ref().ok_or_else(kept)
+        manifest_to_read(&self.directory, cut, seal)
     }
 
     /// To be called when both files are durable.
@@ -79,9 +74,9 @@ impl NewArchive {
 
 impl Drop for NewArchive {
     fn drop(&mut self) {
-        if self.directory.take().is_some() {
+        if !self.is_kept {
             // Best effort: whoever finds a directory without a finished record does it again.
-            let _ = Archive::remove_files(&self.place);
+            let _ = Archive::remove_files(self.directory.place());
         }
     }
 }
@@ -97,8 +92,8 @@ impl Written {
     /// # Errors
     /// As [`Archive::open`].
     pub fn keep(mut self) -> Result<Archive> {
-        self.new.directory = None;
-        Archive::open(&self.new.place, self.record.clone())
+        self.new.is_kept = true;
+        Archive::open(self.new.directory.place(), self.record.clone())
     }
 }
 

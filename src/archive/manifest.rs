@@ -15,18 +15,19 @@
 //! | 0 | 8 | number of the chunk |
 //! | 8 | 1 | 1: the archive holds its data; 2: the chunk has become zeros |
 //! | 9 | 7 | zeros |
-//! | 16 | 32 | SHA-256 of the chunk's 65536 sealed bytes (those behind the disk's end count as zeros); 32 zeros for kind 2 |
+//! | 16 | 32 | digest of the chunk for kind 1, zeros for kind 2 |
 //!
-//! Numbers are little-endian and unsigned. Entries are in rising order of their chunks, each chunk
-//! at most once, so that a chain of manifests is joined by reading each once from front to back,
-//! and one chunk is found by halving. A chunk without an entry is as in the parent, or never written when there
-//! is none; a full archive has no entries of kind 2.
+//! Numbers are little-endian and unsigned. The digest is the SHA-256 of the chunk's 65536 sealed
+//! bytes; those behind the disk's end count as zeros. Entries are in rising order of their chunks,
+//! each chunk at most once, so that a chain of manifests is joined by reading each once from front
+//! to back, and one chunk is found by halving. A chunk without an entry is as in the parent, or
+//! never written when there is none; a full archive has no entries of kind 2.
 //!
 //! Length and SHA-256 of the whole file stand in the authenticated record, so a torn or edited
 //! manifest is always found out: by its length before a byte is used, by its digest when the last
 //! byte has been. Whatever was made of its entries until then is given up. A manifest is never
-//! changed in place: the one that takes its place is another file, `manifest.<generation>`, and the record
-//! says which counts.
+//! changed in place: the one that takes its place is another file, `manifest.<generation>`, and the
+//! record says which counts.
 
 use super::chunk::{CHUNK, ChunkIndex, Cut, Digest};
 use crate::error::{Error, ErrorKind, Result};

@@ -10,7 +10,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 /// A manifest that was read once, against its digest, and of whose every page the digest was kept:
-/// 40 bytes for 64 MiB of data. A page that is read again is the one that was read then, or refused.
+/// 40 bytes for 64 MiB of data. A page that is read again is the one that was read then, or is
+/// refused.
 pub(super) struct ManifestIndex {
     file: File,
     place: String,

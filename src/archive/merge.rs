@@ -35,7 +35,7 @@ pub struct Merged<'a> {
 /// 4. [`Merged::tidy`] removes the old manifest, and the caller deletes the parent, which nobody
 ///    names any more.
 ///
-/// What is left of a merge that ended before step 3 is removed by [`Archive::tidy`], or overwritten
+/// What a merge that was killed before step 3 leaves is removed by [`Archive::tidy`], or overwritten
 /// by the next one. Chunks are moved as they are: a damaged one is still found out by its digest.
 ///
 /// # Errors
@@ -49,6 +49,15 @@ pub fn merge_into_child<'a>(
     check_link(child, parent)?;
     child.check_manifest()?;
     parent.check_manifest()?;
+    let record = take_over(child, parent, meter).inspect_err(|_| {
+        // Best effort: what is left harms nobody.
+        let _ = child.tidy();
+    })?;
+    Ok(Merged { child, record })
+}
+
+/// Steps 1 and 2.
+fn take_over(child: &Archive, parent: &Archive, meter: &dyn Meter) -> Result<ArchiveRecord> {
     let (source, target) = (parent.data()?, child.data_to_change()?);
     let mut moving = Moving { source: &source, target: &target, meter, run: None };
     let mut manifest = child.next_manifest()?;
@@ -66,8 +75,7 @@ pub fn merge_into_child<'a>(
     moving.flush()?;
     target.sync()?;
     let seal = manifest.finish_durably()?;
-    let record = child.record().rebased(parent.record().parent(), seal);
-    Ok(Merged { child, record })
+    Ok(child.record().rebased(parent.record().parent(), seal))
 }
 
 impl Merged<'_> {

@@ -1,25 +1,26 @@
 //! Copies of disks, in sealed bytes: written, chained, verified, merged, re-sealed and packed.
 //!
 //! The engines know no names, owners, jobs or keys of the KMS. They take a
-//! [`SealedSource`](crate::disk::SealedSource) and directories, and give records; `service` decides, saves the records and deletes.
+//! [`SealedSource`](crate::disk::SealedSource) and directories, and give records; `service`
+//! decides, saves the records and deletes.
 //!
 //! An archive (a backup, or an image) is a directory named by its id:
 //!
 //! | file | what it is |
 //! |---|---|
-//! | the record | kept by `service`, authenticated under the root key; [`ArchiveRecord`] is a part of it |
-//! | `manifest.<n>` | the chunks of 64 KiB the archive holds and their digests (`manifest` has the form); the record names n, length and SHA-256 |
-//! | `data` | the sealed chunks at their offsets on the disk; a sparse file as long as the disk |
+//! | the record | kept by `service` under the root key's seal; [`ArchiveRecord`] is a part of it |
+//! | `manifest.<n>` | the chunks of 64 KiB it holds and their digests; `manifest` has the form |
+//! | `data` | the sealed chunks at their offsets on the disk; sparse, as long as the disk |
 //!
 //! A full archive holds every chunk that is not all zeros. An incremental one holds those that
 //! differ from its parent's; [`Chain`] joins them. Data is found out to be wrong by the digest in
-//! the manifest, the manifest by the digest in the record, the record by its seal: no key is
-//! needed to tell.
+//! the manifest, the manifest by its number, length and digest in the record, the record by its
+//! seal: no key is needed to tell.
 //!
 //! Promises:
 //!
-//! * an engine that fails, or is ended by its [`Meter`], leaves its source as it was and its target empty
-//!   (or, in a merge, as it was);
+//! * an engine that fails, or is ended by its [`Meter`], leaves its source as it was and its target
+//!   empty (or, in a merge, as it was);
 //! * when it succeeds, all it wrote is durable; only then is there a record to save;
 //! * nothing is made of a chunk before its digest has turned out right;
 //! * memory is the same for every size of disk.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | 8 | `EVSFSPAK` |
 //! | 8 | 4 | version, 1 |
-//! | 12 | 4 | number of members, 1 to 256 |
+//! | 12 | 4 | number of members, 1 to 64 |
 //! | 16 | 16 | id of this export, random |
 //! | 32 | 16 | mark of the root key: 16 bytes of its tag of nothing |
 //! | 48 | | the members, the full archive first, each child behind its parent; then the end |
@@ -16,15 +16,16 @@
 //! | 4 | length of the record, at most 65536 |
 //! | that many | the record: a sealed document of [`PackedRecord`] |
 //! | as the record says | the manifest, in the form a file of its own has |
-//! | as the manifest says | the sealed bytes of every chunk of kind 1, in its order, the disk's last chunk as short as it is |
+//! | as the manifest says | the sealed bytes of every chunk of kind 1, in its order |
 //!
-//! Numbers are little-endian and unsigned. The order is that of trust, so that a reader that keeps nothing
-//! it has not checked needs no second look: the record is sealed under the root key, bound to this
-//! export, to its place in it and to the number of members; the manifest's digest stands in the
-//! record, the chunks' digests in the manifest. Members of two exports cannot be mixed, and none
-//! can be left out, at the end neither. The header is only believed as far as the seals of the
-//! records confirm it; the mark of the root key is there to say in plain words why a foreign
-//! export does not open. A stream that ends early is refused wherever it ends.
+//! Numbers are little-endian and unsigned; the last chunk of a disk is as short as it is. The order
+//! is that of trust, so that a reader that keeps nothing it has not checked needs no second look:
+//! the record is sealed under the root key, bound to this export, to its place in it and to the
+//! number of members; the manifest's digest stands in the record, the chunks' digests in the
+//! manifest. Members of two exports cannot be mixed, and none can be left out, at the end neither.
+//! The header is only believed as far as the seals of the records confirm it; the mark of the root
+//! key is there to say in plain words why a foreign export does not open. A stream that ends early
+//! is refused wherever it ends.
 
 use super::chain::Chain;
 use super::record::ArchiveRecord;

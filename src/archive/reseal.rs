@@ -17,8 +17,8 @@ use crate::units::{ByteLen, ByteOffset};
 ///
 /// # Errors
 /// `integrity` naming file and offset when a part of the archive is damaged; `invalid` when the
-/// disk is smaller than the archive's or the cipher is not of its kind; what the disk and the meter report. The
-/// disk holds a part of the content then, and is the caller's to remove.
+/// disk is smaller than the archive's or the cipher is not of its kind; what the disk and the meter
+/// report. The disk holds a part of the content then, and is the caller's to remove.
 pub fn reseal(
     archive: &Chain,
     opener: &SectorCipher,

@@ -129,7 +129,8 @@ impl<R: Read + Send, T> PackedMember<'_, '_, R, T> {
     ///
     /// # Errors
     /// `integrity` saying what is wrong and where; `invalid` when there is a parent and must be
-    /// none, or the reverse; what the stream, the meter and the file system report. The target is then empty again.
+    /// none, or the reverse; what the stream, the meter and the file system report. The target is
+    /// then empty again.
     pub fn store(
         self,
         parent: Option<BackupId>,

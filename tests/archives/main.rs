@@ -1,6 +1,7 @@
 //! The copy engines of `archive` against models: random disks and chains, damage, interruption.
 #![allow(clippy::unwrap_used)]
 
+mod busy;
 mod damage;
 mod interrupted;
 mod model;

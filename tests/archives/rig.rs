@@ -152,11 +152,17 @@ pub fn some_sealing() -> Sealing {
 /// Ends a copy when it has advanced a number of times.
 pub struct EndsAfter {
     left: AtomicU64,
+    kills: bool,
 }
 
 impl EndsAfter {
     pub fn new(steps: u64) -> Self {
-        EndsAfter { left: AtomicU64::new(steps) }
+        EndsAfter { left: AtomicU64::new(steps), kills: false }
+    }
+
+    /// Ends it as a kill does: the engine has no chance to clean up but in destructors.
+    pub fn killing(steps: u64) -> Self {
+        EndsAfter { left: AtomicU64::new(steps), kills: true }
     }
 }
 
@@ -166,6 +172,7 @@ impl Meter for EndsAfter {
             self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         match taken {
             Ok(_) => Ok(()),
+            Err(_) if self.kills => panic!("killed by the test"),
             Err(_) => Err(Error::new(ErrorKind::InUse, "ended by the test")),
         }
     }

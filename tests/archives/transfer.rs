@@ -230,3 +230,19 @@ proptest! {
         assert_refused(&[&GENUINE[..kept], &bytes[..]].concat());
     }
 }
+
+/// Golden bytes, made from the words of the format alone by another implementation: an export
+/// written by any released version stays readable.
+#[test]
+fn an_export_of_version_1_is_read_for_ever() {
+    let shelf = Shelf::new();
+    let imported = unpack(&shelf, include_bytes!("golden_export"), 1, &Unmetered).unwrap();
+    assert_eq!(imported.len(), 2);
+    let chain = shelf.chain(&[&imported[0], &imported[1]]).unwrap();
+    verify(&chain, &Unmetered).unwrap();
+    let mut disk = vec![0; CHUNK + 512];
+    disk[CHUNK..].fill(5);
+    assert!(rig::content(&chain).unwrap() == disk);
+    let sealing = imported[0].record.sealing();
+    assert!(sealing.is_none());
+}
