@@ -181,3 +181,47 @@ fn number_at(bytes: &[u8], at: usize) -> u32 {
 fn damaged(why: &str) -> Error {
     Error::new(ErrorKind::Integrity, format!("the list of changed regions cannot be read: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(version: u32, region: u32, leaves: &[(u32, u64)]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        for number in [version, region, leaves.len() as u32] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        for (index, word) in leaves {
+            bytes.extend_from_slice(&index.to_le_bytes());
+            bytes.extend_from_slice(&word.to_le_bytes());
+            bytes.resize(bytes.len() + LEAF - 12, 0);
+        }
+        let checksum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    /// A checksum is no proof of a sound document.
+    #[test]
+    fn a_document_with_a_right_checksum_and_wrong_content_is_refused() {
+        let region = REGION as u32;
+        let last = MOST_LEAVES as u32 - 1;
+        let sound = [(3, 1), (4, 1 << 63), (last, 7)];
+        let read = ChangedRegions::from_bytes(&document(1, region, &sound)).unwrap();
+        assert_eq!(read.total(), ByteLen::new(5 * REGION));
+        let hostile = [
+            document(2, region, &sound),
+            document(0, region, &sound),
+            document(1, 4096, &sound),
+            document(1, region, &[(4, 1), (3, 1)]),
+            document(1, region, &[(3, 1), (3, 1)]),
+            document(1, region, &[(last + 1, 1)]),
+            document(1, region, &[(u32::MAX, 1)]),
+            document(1, region, &[(3, 0)]),
+        ];
+        for (number, bytes) in hostile.iter().enumerate() {
+            let error = ChangedRegions::from_bytes(bytes).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Integrity, "{number}");
+        }
+    }
+}

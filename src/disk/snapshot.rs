@@ -10,6 +10,10 @@
 //! later one is in, so is the earlier one. (Writes longer than [`MAX_REQUEST`](super::MAX_REQUEST)
 //! and discards longer than their hold are several requests.)
 //!
+//! Raising a flag without the guards would order writes as well, but a write under way could be
+//! half in: where it filled a hole, the copy may have looked for data before and after it. And its
+//! mark could be made among the changes taken after they were counted.
+//!
 //! From then on the payload goes on changing, and [`point`](super::point) keeps what was there.
 
 use super::buffer::ThreadBuffer;
@@ -168,5 +172,42 @@ impl Present {
         if let Some(point) = &*self.point.read() {
             point.save(payload, range, buffer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backing::{Access, MemoryBacking};
+    use crate::crypto::SectorCipher;
+
+    /// A change under way is in, wholly: nobody looks at the disk before it is done, and its mark
+    /// is among those taken.
+    #[test]
+    fn a_snapshot_begins_when_no_change_is_under_way() {
+        let size = ByteLen::MIB;
+        let memory = || Box::new(MemoryBacking::new(size));
+        let cipher = SectorCipher::null(SectorSize::S512);
+        let disk = Disk::open(memory(), cipher, size, Access::ReadWrite).unwrap();
+        let disk = disk.resume_tracking(&ChangedRegions::none());
+        let offset = ByteOffset::new(5 * REGION);
+        let span = Span::new(SectorSize::S512, offset, ByteLen::new(2 * REGION)).unwrap();
+        let mut buffer = ThreadBuffer::take();
+        let live = disk.begin_overwrite(span, &mut buffer).unwrap();
+        std::thread::scope(|scope| {
+            let beginner = scope.spawn(|| Snapshot::begin(&disk, memory()).unwrap());
+            (0..2000).for_each(|_| std::thread::yield_now());
+            assert!(!beginner.is_finished(), "begun in the middle of a write");
+            let (first, bytes) = (span.first_sector(), [7; 2 * REGION as usize]);
+            let sealed = live.cipher.seal_from(first, &bytes, buffer.bytes(bytes.len()));
+            live.payload.store(first, &sealed).unwrap();
+            drop(live);
+            let snapshot = beginner.join().unwrap();
+            let mut found = [0; 2 * REGION as usize];
+            snapshot.read_sealed(offset, &mut found).unwrap();
+            assert!(found == bytes);
+            assert_eq!(snapshot.next_data(ByteOffset::ZERO).unwrap(), Some(span.range()));
+            assert_eq!(snapshot.changes().unwrap().total(), span.len());
+        });
     }
 }
