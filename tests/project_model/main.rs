@@ -1,0 +1,25 @@
+//! The whole project beside a model of it: RULES 2, 3 and 5 as plain data (`model`, over the rules of
+//! keys in `tests/support/key_rules.rs`), and the real service in this process or behind a mount.
+//!
+//! * `walks`: thousands of random walks of commands, I/O, time and restarts; a failure is shrunk to
+//!   the commands that show it, as they are typed.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "../support/key_rules.rs"]
+mod key_rules;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod callers;
+mod command;
+mod model;
+mod refusal;
+mod shown;
+mod stand;
+mod walks;
+mod world;
+
+fn main() -> std::process::ExitCode {
+    support::run_trials(walks::trials())
+}
