@@ -174,11 +174,20 @@ impl Verb {
         })
     }
 
-    /// The first words of its command line, which say what is done without saying to what.
+    /// What is done, without saying to what.
     pub fn label(&self) -> String {
-        let line = self.to_string();
-        let words = line.trim_start_matches("evsfs ").split(' ').take(2);
-        words.filter(|word| !word.starts_with('-')).collect::<Vec<_>>().join(" ")
+        match self {
+            Verb::Write(..) => "write".to_owned(),
+            Verb::Pass(_) => "days pass".to_owned(),
+            Verb::SetBack(_) => "clock set back".to_owned(),
+            Verb::WhileAhead(_, verb) => format!("{} under a doubted clock", verb.label()),
+            Verb::Restart(restart) if restart.killed => "restart after kill".to_owned(),
+            Verb::Restart(_) => "restart".to_owned(),
+            verb => {
+                let (op, _) = verb.request(|_| String::new()).expect("the rest are commands");
+                op.to_owned()
+            }
+        }
     }
 }
 

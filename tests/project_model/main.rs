@@ -12,14 +12,17 @@ mod key_rules;
 mod support;
 
 mod callers;
+mod cells;
 mod command;
 mod model;
 mod refusal;
+mod setting;
 mod shown;
 mod stand;
 mod walks;
 mod world;
 
 fn main() -> std::process::ExitCode {
-    support::run_trials(walks::trials())
+    let all = [cells::trials(), walks::trials()];
+    support::run_trials(all.into_iter().flatten().collect())
 }
