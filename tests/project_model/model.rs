@@ -427,7 +427,7 @@ fn check_size(size: u64, sector: u64) -> Outcome {
     if !(MIB..=64 * TIB).contains(&size) {
         return Err(Refusal::coded("out-of-range", "EVS.1010"));
     }
-    if size % sector != 0 {
+    if !size.is_multiple_of(sector) {
         return Err(Refusal::coded("invalid", "EVS.1010"));
     }
     Ok(())

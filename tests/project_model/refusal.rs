@@ -82,11 +82,16 @@ impl Refusal {
         self.row().2
     }
 
-    /// All that a caller is told but the words: code, cause, kind, errno and exit code.
-    pub fn told(self) -> String {
-        let (_, name, errno, exit) = self.row();
+    /// Code, cause and kind, as the first line of `error` has them.
+    pub fn shown(self) -> String {
+        let name = self.row().1;
         let code = self.code.map_or(format!("EVSFS.{name}"), str::to_owned);
-        told(&code, self.cause, name, errno.raw_os_error(), exit)
+        shown(&code, self.cause, name)
+    }
+
+    /// All that a caller is told but the words: also errno and exit code.
+    pub fn told(self) -> String {
+        told(&self.shown(), self.errno().raw_os_error(), self.row().3)
     }
 
     fn row(self) -> (&'static str, &'static str, Errno, u8) {
@@ -95,9 +100,13 @@ impl Refusal {
     }
 }
 
-pub fn told(code: &str, cause: Option<&str>, kind: &str, errno: i32, exit: u8) -> String {
+pub fn shown(code: &str, cause: Option<&str>, kind: &str) -> String {
     let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-    format!("{code}{cause} {kind}, errno {errno}, exit code {exit}")
+    format!("{code}{cause} {kind}")
+}
+
+pub fn told(shown: &str, errno: i32, exit: u8) -> String {
+    format!("{shown}, errno {errno}, exit code {exit}")
 }
 
 /// As a cell of a table: the numbers of the codes, or else the kind.

@@ -47,10 +47,7 @@ fn walk_beside_the_model() {
     };
     let mut seen = BTreeMap::<String, BTreeMap<String, usize>>::new();
     let tally = std::cell::RefCell::new(&mut seen);
-    let steps = prop_oneof![1 => Just(Vec::new()), 4 => prologue()];
-    let walk = (steps, proptest::collection::vec(line(), 1..40))
-        .prop_map(|(first, rest)| Walk([first, rest].concat()));
-    let done = TestRunner::new(config).run(&walk, |walk| {
+    let done = TestRunner::new(config).run(&any_walk(any_step()), |walk| {
         let mut stand = Stand::new();
         for line in &walk.0 {
             let outcome = stand.step(line).map_err(TestCaseError::fail)?;
@@ -69,6 +66,13 @@ fn walk_beside_the_model() {
             outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
         println!("  {verb:<28} {}", outcomes.join(", "));
     }
+}
+
+/// A walk of such steps.
+pub fn any_walk(step: impl Strategy<Value = Verb>) -> impl Strategy<Value = Walk> {
+    let beginning = prop_oneof![1 => Just(Vec::new()), 4 => prologue()];
+    (beginning, proptest::collection::vec(by_anybody(step), 1..36))
+        .prop_map(|(first, rest)| Walk([first, rest].concat()))
 }
 
 /// Where most walks begin, so that they get further: an agency, a key of either origin, a disk under
@@ -102,8 +106,8 @@ fn prologue() -> impl Strategy<Value = Vec<Line>> {
     )
 }
 
-fn line() -> impl Strategy<Value = Line> {
-    (callers(), any_step()).prop_map(|(who, verb)| {
+fn by_anybody(step: impl Strategy<Value = Verb>) -> impl Strategy<Value = Line> {
+    (callers(), step).prop_map(|(who, verb)| {
         // Time and restarts are nobody's, and who may open a file is the kernel's to say.
         let who = match verb {
             Verb::Pass(_) | Verb::SetBack(_) | Verb::Restart(_) | Verb::Write(..) => Who::Root,
@@ -114,7 +118,7 @@ fn line() -> impl Strategy<Value = Line> {
 }
 
 /// Most steps are taken by who may.
-pub fn callers() -> impl Strategy<Value = Who> {
+fn callers() -> impl Strategy<Value = Who> {
     prop_oneof![
         24 => Just(Who::Root),
         4 => Just(Who::Alice),

@@ -3,7 +3,7 @@
 use crate::callers::{Who, users};
 use crate::command::{Detach, Line, Restart, SLOTS, Verb};
 use crate::key_rules::DAY;
-use crate::refusal::told;
+use crate::refusal::{shown, told};
 use crate::shown::{DiskRow, KeyRow, Shown};
 use evsfs::auth::{Authority, Caller, Project};
 use evsfs::config::{CacheMode, Config};
@@ -111,7 +111,8 @@ impl World {
             assert!(error.kind() == ErrorKind::Invalid || !is_mute(&error), "no remedy: {error:?}");
             let (errno, refusal) = (error.errno(), Refusal::from(&error));
             let exit = refusal.exit_code();
-            told(&refusal.code, refusal.cause.as_deref(), &refusal.kind, errno, exit)
+            let shown = shown(&refusal.code, refusal.cause.as_deref(), &refusal.kind);
+            told(&shown, errno, exit)
         })
     }
 

@@ -10,6 +10,7 @@ mod mapping;
 mod mount;
 mod run;
 mod trials;
+mod users;
 
 pub use disk::{Cache, DiskRig, Kind, Variant, trials_of};
 pub use kernel::{kernel_under_test, with_kernel_under_test};
@@ -18,3 +19,4 @@ pub use mapping::Mapping;
 pub use mount::{Mount, Setup, is_running, wait_until};
 pub use run::{Output, run};
 pub use trials::{Needs, run_trials, soft_token_module, trial};
+pub use users::as_user;
