@@ -10,12 +10,12 @@ use crate::model::Project;
 use crate::refusal::{Outcome, Refusal, shown};
 use crate::shown::{DiskRow, KeyRow, Shown};
 use crate::support::{Mount, Needs, Setup, as_user, trial};
-use crate::walks::{Walk, any_walk, command};
+use crate::walks::{Walk, any_walk, command, hold};
 use crate::world::code_of;
 use libtest_mimic::Trial;
 use proptest::prelude::{Strategy, any, prop_oneof};
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
@@ -32,27 +32,18 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn walk_through_the_control_directory() {
-    let config = Config {
-        cases: WALKS,
-        failure_persistence: None,
-        max_shrink_iters: 100,
-        ..Config::default()
-    };
     let restart = (any::<bool>(), proptest::bool::weighted(0.8))
         .prop_map(|(killed, reattach)| Verb::Restart(Restart { killed, days: 0, reattach }));
     let steps = prop_oneof![30 => command(), 1 => restart];
-    let commands = std::cell::Cell::new(0);
-    let done = TestRunner::new(config).run(&any_walk(steps), |Walk(lines)| {
+    let commands = Cell::new(0);
+    hold(WALKS, any_walk(steps), |Walk(lines)| {
         let mut stand = Stand::new();
-        for line in &lines {
+        for line in lines {
             commands.set(commands.get() + 1);
-            stand.step(line).map_err(TestCaseError::fail)?;
+            stand.step(line)?;
         }
-        Who::ALL.into_iter().try_for_each(|who| stand.compare(who)).map_err(TestCaseError::fail)
+        Who::ALL.into_iter().try_for_each(|who| stand.compare(who))
     });
-    if let Err(failure) = done {
-        panic!("{failure}");
-    }
     println!("{WALKS} walks, {} commands", commands.get());
 }
 

@@ -7,9 +7,11 @@ use crate::stand::Stand;
 use crate::support::{Needs, trial};
 use libtest_mimic::Trial;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub const DISKS: [&str; 2] = ["db", "log"];
 pub const KEYS: [&str; 3] = ["a", "b", DEFAULT];
@@ -39,39 +41,59 @@ impl fmt::Debug for Walk {
 }
 
 fn walk_beside_the_model() {
-    let config = Config {
-        cases: WALKS,
-        failure_persistence: None,
-        max_shrink_iters: 2_000,
-        ..Config::default()
-    };
-    let mut seen = BTreeMap::<String, BTreeMap<String, usize>>::new();
-    let tally = std::cell::RefCell::new(&mut seen);
-    let done = TestRunner::new(config).run(&any_walk(any_step()), |walk| {
+    let tally = RefCell::new(BTreeMap::<String, BTreeMap<String, usize>>::new());
+    hold(WALKS, any_walk(any_step()), |walk| {
         let mut stand = Stand::new();
         for line in &walk.0 {
-            let outcome = stand.step(line).map_err(TestCaseError::fail)?;
+            let outcome = stand.step(line)?;
             let outcome = outcome.map_or_else(|refusal| refusal.to_string(), |()| "ok".to_owned());
             let mut tally = tally.borrow_mut();
             *tally.entry(line.verb.label()).or_default().entry(outcome).or_default() += 1;
         }
-        stand.compare_everything().map_err(TestCaseError::fail)
+        stand.compare_everything()
     });
-    if let Err(failure) = done {
-        panic!("{failure}");
-    }
-    println!("{WALKS} walks; verb, and how often it ended how:");
-    for (verb, outcomes) in seen {
+    println!("{WALKS} walks; what was done, and how often it ended how:");
+    for (verb, outcomes) in tally.into_inner() {
         let outcomes: Vec<String> =
             outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
-        println!("  {verb:<28} {}", outcomes.join(", "));
+        println!("  {verb:<48} {}", outcomes.join(", "));
     }
+}
+
+/// Takes so many walks. One that fails is shrunk, and then robbed of every step without which it
+/// fails too.
+pub fn hold(
+    walks: u32,
+    strategy: impl Strategy<Value = Walk>,
+    take: impl Fn(&Walk) -> Result<(), String>,
+) {
+    let config = Config {
+        cases: walks,
+        failure_persistence: None,
+        max_shrink_iters: walks,
+        ..Config::default()
+    };
+    let taken =
+        TestRunner::new(config).run(&strategy, |walk| take(&walk).map_err(TestCaseError::fail));
+    let Err(failure) = taken else { return };
+    let TestError::Fail(_, mut walk) = failure else { panic!("{failure}") };
+    let mut at = 0;
+    while at < walk.0.len() {
+        let mut shorter = walk.clone();
+        shorter.0.remove(at);
+        // A panic is a failure too.
+        match catch_unwind(AssertUnwindSafe(|| take(&shorter))) {
+            Ok(Ok(())) => at += 1,
+            Ok(Err(_)) | Err(_) => (walk, at) = (shorter, 0),
+        }
+    }
+    panic!("{}\nthe walk:{walk:?}", take(&walk).expect_err("it failed before"));
 }
 
 /// A walk of such steps.
 pub fn any_walk(step: impl Strategy<Value = Verb>) -> impl Strategy<Value = Walk> {
     let beginning = prop_oneof![1 => Just(Vec::new()), 4 => prologue()];
-    (beginning, proptest::collection::vec(by_anybody(step), 1..36))
+    (beginning, proptest::collection::vec(by_anybody(step), 1..32))
         .prop_map(|(first, rest)| Walk([first, rest].concat()))
 }
 
