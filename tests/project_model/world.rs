@@ -194,7 +194,7 @@ impl World {
 
     /// Whether the log of all that was asked for is whole (RULES K11).
     pub fn audit_is_whole(&self) -> bool {
-        match self.ask(Who::Root, Command::AuditVerify).unwrap() {
+        match self.ask(Who::Root, "audit.verify").unwrap() {
             Reply::AuditReport(report) => report.fault.is_none(),
             other => panic!("{other:?} is no report"),
         }
@@ -202,7 +202,7 @@ impl World {
 
     /// What a caller sees; `None` when it may not look.
     pub fn shown_to(&self, who: Who) -> Option<Shown> {
-        let disks = match self.ask(who, Command::DiskList) {
+        let disks = match self.ask(who, "disk.list") {
             Ok(Reply::Disks(disks)) => disks,
             Ok(other) => panic!("{other:?} are no disks"),
             Err(error) => {
@@ -210,11 +210,9 @@ impl World {
                 return None;
             }
         };
-        let Reply::Keys(keys) = self.ask(who, Command::KeyList).unwrap() else { panic!("keys") };
-        let Reply::Agency(agency) = self.ask(who, Command::AgencyShow).unwrap() else {
-            panic!("agency")
-        };
-        let default = self.ask(who, Command::DefaultEncryptionShow).unwrap();
+        let Reply::Keys(keys) = self.ask(who, "key.list").unwrap() else { panic!("keys") };
+        let Reply::Agency(agency) = self.ask(who, "agency.show").unwrap() else { panic!("agency") };
+        let default = self.ask(who, "default-encryption.show").unwrap();
         let Reply::DefaultEncryption(default) = default else { panic!("default encryption") };
         let is_there = |alias: &String| {
             alias == Alias::DEFAULT || keys.iter().any(|key| key.alias.as_str() == alias)
@@ -232,8 +230,8 @@ impl World {
         })
     }
 
-    fn ask(&self, who: Who, command: Command) -> Result<Reply> {
-        self.service().execute(caller(who), command)
+    fn ask(&self, who: Who, op: &str) -> Result<Reply> {
+        self.service().execute(caller(who), Command::from_request(op, Fields::new())?)
     }
 }
 
