@@ -1,15 +1,15 @@
 //! Random walks through a mount: commands are written into the files of `.evs`, what is so is read from
-//! them, and disks are files. The clock is the machine's, so no day passes.
+//! them, and disks are files. Days pass while the daemon does not run.
 
 use crate::callers::{Who, users};
 use crate::command::{
     Detach, Line, Mode, NewDisk, Origin, Restart, SLOTS, Verb, material, yes_or_no,
 };
-use crate::key_rules::DAY;
+use crate::key_rules::{DAY, DEFAULT};
 use crate::model::Project;
 use crate::refusal::{Outcome, Refusal, shown};
 use crate::shown::{DiskRow, KeyRow, Shown};
-use crate::support::{Mount, Needs, Setup, as_user, trial};
+use crate::support::{ForwardClock, Mount, Needs, Setup, as_user, trial};
 use crate::walks::{Walk, any_walk, command, hold};
 use crate::world::code_of;
 use libtest_mimic::Trial;
@@ -20,8 +20,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const WALKS: u32 = 60;
+/// A daemon that has just started has kept the dates of keys after a second.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn trials() -> Vec<Trial> {
     vec![trial(
@@ -32,12 +35,16 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn walk_through_the_control_directory() {
-    let restart = (any::<bool>(), proptest::bool::weighted(0.8))
-        .prop_map(|(killed, reattach)| Verb::Restart(Restart { killed, days: 0, reattach }));
-    let steps = prop_oneof![30 => command(), 1 => restart];
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ForwardClock::compile(directory.path());
+    // Without a way to move the clock no day passes.
+    let longest = if clock.is_some() { 12_u32 } else { 1 };
+    let restart = (any::<bool>(), 0..longest, proptest::bool::weighted(0.8))
+        .prop_map(|(killed, days, reattach)| Verb::Restart(Restart { killed, days, reattach }));
+    let steps = prop_oneof![15 => command(), 1 => restart];
     let commands = Cell::new(0);
     hold(WALKS, any_walk(steps), |Walk(lines)| {
-        let mut stand = Stand::new();
+        let mut stand = Stand::new(clock.as_ref());
         for line in lines {
             commands.set(commands.get() + 1);
             stand.step(line)?;
@@ -48,22 +55,35 @@ fn walk_through_the_control_directory() {
 }
 
 /// A mount and the model of it.
-struct Stand {
+struct Stand<'c> {
+    clock: Option<&'c ForwardClock>,
+    days_ahead: u32,
     mount: Mount,
     model: Project,
 }
 
-impl Stand {
-    fn new() -> Stand {
+impl<'c> Stand<'c> {
+    fn new(clock: Option<&'c ForwardClock>) -> Stand<'c> {
         let config = format!("[mount]\nallow_other = true\nreattach = true\n{}", users());
         // Memory where there is some: nobody pulls the plug here.
         let name = format!("evsfs-walk-{}", evsfs::id::DiskId::random());
         let state_dir = Some(Path::new("/dev/shm")).filter(|shared| shared.is_dir());
         let state_dir = state_dir.map(|shared| shared.join(name));
         let mount = Setup { config, state_dir }.prepare();
-        mount.start();
         let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap();
-        Stand { mount, model: Project::new(now) }
+        let stand = Stand { clock, days_ahead: 0, mount, model: Project::new(now) };
+        stand.start();
+        stand
+    }
+
+    fn start(&self) {
+        match self.clock {
+            Some(clock) => {
+                clock.set_ahead(self.days_ahead);
+                clock.start(&self.mount);
+            }
+            None => self.mount.start(),
+        }
     }
 
     fn step(&mut self, line: &Line) -> Result<(), String> {
@@ -104,7 +124,7 @@ impl Stand {
         self.compare_content().map_err(|gap| format!("after {line}\n{gap}"))
     }
 
-    fn restart(&self, restart: Restart) {
+    fn restart(&mut self, restart: Restart) {
         if restart.killed {
             self.mount.kill();
         } else {
@@ -114,7 +134,8 @@ impl Stand {
         let (old, new) = (!restart.reattach, restart.reattach);
         let config = config.replace(&format!("reattach = {old}"), &format!("reattach = {new}"));
         std::fs::write(self.mount.config_path(), config).unwrap();
-        self.mount.start();
+        self.days_ahead += restart.days;
+        self.start();
     }
 
     /// A request on `control`, for what has no file: `ok`, or code, cause and kind.
@@ -219,12 +240,18 @@ impl Stand {
     }
 
     fn compare(&self, who: Who) -> Result<(), String> {
-        let seen = as_user(who.uid(), || self.shown());
         let expected = who.is_known().then(|| self.model.shown_to(who).undated());
-        if seen != expected {
-            return Err(format!("{} sees\n{seen:?}expected\n{expected:?}", who.name()));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = as_user(who.uid(), || self.shown());
+            if seen == expected {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{} sees\n{seen:?}expected\n{expected:?}", who.name()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(())
     }
 
     /// What the control directory shows the user of this thread; `None` if it may not be entered.
@@ -238,9 +265,10 @@ impl Stand {
         );
         let default_encryption = self.mount.read_control("default-encryption");
         let chosen = default_encryption.strip_prefix("on ").unwrap_or(&default_encryption);
+        let is_there = chosen == "off" || chosen == DEFAULT || keys.iter().any(|key| key == chosen);
         Some(Shown {
             agency: !self.mount.read_control("agency").is_empty(),
-            default_encryption: chosen.to_owned(),
+            default_encryption: if is_there { chosen } else { "gone" }.to_owned(),
             disks: disks.iter().map(|name| self.disk_row(name)).collect(),
             keys: keys.iter().map(|alias| self.key_row(alias)).collect(),
         })
@@ -269,7 +297,9 @@ impl Stand {
             owner: u32::try_from(number("owner")).unwrap(),
             key: is_encrypted.then(|| {
                 let version = u32::try_from(number("key-version")).unwrap();
-                (value("key"), value("key-state"), version)
+                let key =
+                    if value("key-state") == "gone" { "gone".to_owned() } else { value("key") };
+                (key, value("key-state"), version)
             }),
             read_only: value("read-only") == "yes",
             error: Some(value("error")).filter(|reason| !reason.is_empty()).map(|r| code_of(&r)),

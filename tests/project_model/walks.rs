@@ -93,7 +93,7 @@ pub fn hold(
 /// A walk of such steps.
 pub fn any_walk(step: impl Strategy<Value = Verb>) -> impl Strategy<Value = Walk> {
     let beginning = prop_oneof![1 => Just(Vec::new()), 4 => prologue()];
-    (beginning, proptest::collection::vec(by_anybody(step), 1..32))
+    (beginning, proptest::collection::vec(by_anybody(step), 1..28))
         .prop_map(|(first, rest)| Walk([first, rest].concat()))
 }
 

@@ -4,6 +4,7 @@
 
 mod disk;
 pub mod files;
+mod forward_clock;
 mod kernel;
 mod loop_device;
 mod mapping;
@@ -13,6 +14,7 @@ mod trials;
 mod users;
 
 pub use disk::{Cache, DiskRig, Kind, Variant, trials_of};
+pub use forward_clock::ForwardClock;
 pub use kernel::{kernel_under_test, with_kernel_under_test};
 pub use loop_device::LoopDevice;
 pub use mapping::Mapping;
