@@ -1,14 +1,13 @@
 //! The reference model: RULES 2, 3 and 5 as plain data, and nothing of the service.
 
 use crate::callers::Who;
-use crate::command::{Detach, Line, Mode, NewDisk, Origin, Restart, SLOTS, Verb};
+use crate::command::{Detach, Line, MIB, Mode, NewDisk, Origin, Restart, SLOTS, Verb};
 use crate::key_rules::{DAY, DEFAULT, Keys, OK};
 use crate::refusal::{Outcome, Refusal};
 use crate::shown::{DiskRow, KeyRow, Shown};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
 /// A project.

@@ -30,11 +30,8 @@ impl Stand {
         // Every slot of a disk that has come back, and one slot of each of the others.
         self.steps += 1;
         let all = matches!(line.verb, Verb::DiskAttach(..) | Verb::Restart(_));
-        let slots = if all {
-            0..SLOTS.len()
-        } else {
-            self.steps % SLOTS.len()..self.steps % SLOTS.len() + 1
-        };
+        let one = self.steps % SLOTS.len();
+        let slots = if all { 0..SLOTS.len() } else { one..one + 1 };
         self.compare_content(slots).map_err(|difference| format!("after {line}\n{difference}"))?;
         Ok(expected)
     }
@@ -68,12 +65,10 @@ impl Stand {
     fn compare_content(&self, slots: std::ops::Range<usize>) -> Result<(), String> {
         let attached = self.model.disks.iter().filter(|(_, disk)| disk.attached.is_some());
         let attached: Vec<_> = attached.collect();
-        let (files, names) = (self.world.files(), attached.iter().map(|(name, _)| **name));
-        if files != names.clone().collect::<Vec<_>>() {
-            return Err(format!(
-                "the mount shows {files:?}, expected {:?}",
-                names.collect::<Vec<_>>()
-            ));
+        let names: Vec<&str> = attached.iter().map(|(name, _)| **name).collect();
+        let files = self.world.files();
+        if files != names {
+            return Err(format!("the mount shows {files:?}, expected {names:?}"));
         }
         for (name, disk) in attached {
             for slot in slots.clone() {
