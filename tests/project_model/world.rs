@@ -28,7 +28,7 @@ pub struct World {
     scratch: TempDir,
     clock: Arc<ManualClock>,
     /// `None` only while it is restarted.
-    service: Option<Service>,
+    service: Option<Arc<Service>>,
 }
 
 impl World {
@@ -64,6 +64,7 @@ impl World {
                 default_sector_size: SectorSize::S4096,
                 reattach,
                 cache: CacheMode::Writeback,
+                jobs: 2,
                 kernel: Kernel::best(),
             },
             authority: authority(),
@@ -125,7 +126,9 @@ impl World {
         if !restart.killed {
             self.service().close_all();
         }
-        self.service = None;
+        // A killed daemon holds no payload any more.
+        let service = self.service.take().and_then(Arc::into_inner);
+        drop(service.expect("nothing works for the daemon"));
         self.clock.advance(DAY * restart.days);
         self.start(restart.reattach);
     }
