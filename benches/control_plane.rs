@@ -268,6 +268,7 @@ impl State {
                 reattach: true,
                 cache: CacheMode::Writeback,
                 kernel: Kernel::best(),
+                passthrough: false,
             },
             authority: Authority::new(Uid::ROOT, &[]),
             project,

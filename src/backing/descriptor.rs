@@ -3,14 +3,17 @@
 use super::contract::{Access, ends_early};
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset};
-use rustix::fs::{FallocateFlags, Mode, OFlags, ResolveFlags, SeekFrom};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, ResolveFlags, SeekFrom, StatxFlags};
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// What a fallback writes where the medium cannot make a hole: large enough to be quick, small
 /// enough to lie in the program.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// The question of statx(2) for the alignment of direct I/O (include/uapi/linux/stat.h).
+const STATX_DIOALIGN: u32 = 0x2000;
 
 /// A descriptor and the path it was opened by, for messages.
 pub(super) struct Descriptor {
@@ -55,6 +58,28 @@ impl Descriptor {
                 other => self.failed("locking", other),
             }
         })
+    }
+
+    /// Opens the same file once more. Not a duplicate, which would share the lock and keep it for as
+    /// long as it is open.
+    pub(super) fn reopen_to_read(&self) -> Result<OwnedFd> {
+        let itself = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::io::retry_on_intr(|| rustix::fs::open(&itself, flags, Mode::empty()))
+            .map_err(|errno| self.failed("opening once more", errno))
+    }
+
+    /// What offsets, lengths and memory of direct I/O must be multiples of; `None` when the file
+    /// has no direct I/O, or the kernel (before 6.1) or the filesystem does not say.
+    pub(super) fn direct_alignment(&self) -> Result<Option<usize>> {
+        let wanted = StatxFlags::from_bits_retain(STATX_DIOALIGN);
+        let found = match rustix::fs::statx(&self.fd, "", AtFlags::EMPTY_PATH, wanted) {
+            Err(Errno::NOSYS) => return Ok(None),
+            found => found.map_err(|errno| self.failed("looking at", errno))?,
+        };
+        // Zero says "none"; a kernel that does not know the question leaves zero, too.
+        let widest = found.stx_dio_offset_align.max(found.stx_dio_mem_align) as usize;
+        Ok((found.stx_dio_offset_align > 0).then_some(widest))
     }
 
     pub(super) fn stat(&self) -> Result<rustix::fs::Stat> {

@@ -1,6 +1,6 @@
 //! A payload in a sparse file.
 
-use super::contract::{Access, Backing, end_within, must_not_shrink};
+use super::contract::{Access, Backing, ReadableFile, end_within, must_not_shrink};
 use super::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
@@ -128,6 +128,11 @@ impl Backing for FileBacking {
     fn allocated(&self) -> Result<ByteLen> {
         let blocks = u64::try_from(self.file.stat()?.st_blocks).unwrap_or(0);
         Ok(ByteLen::new(blocks.saturating_mul(STAT_BLOCK)))
+    }
+
+    fn readable_file(&self) -> Result<Option<ReadableFile>> {
+        let direct_alignment = self.file.direct_alignment()?;
+        Ok(Some(ReadableFile { file: self.file.reopen_to_read()?, direct_alignment }))
     }
 }
 

@@ -29,7 +29,7 @@ mod file;
 mod memory;
 
 pub use block_device::BlockDeviceBacking;
-pub use contract::{Access, Backing};
+pub use contract::{Access, Backing, ReadableFile};
 pub use crash::{CrashBacking, PowerLoss};
 pub use fault::{Damage, FaultBacking, Operation};
 pub use file::FileBacking;

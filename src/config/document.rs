@@ -35,6 +35,7 @@ pub(super) struct MountTable {
     pub threads: i64,
     pub cache: String,
     pub kernel: String,
+    pub passthrough: bool,
     pub reattach: bool,
     pub shutdown_grace: String,
 }
@@ -84,6 +85,7 @@ impl Default for MountTable {
             threads: 0,
             cache: "writeback".to_owned(),
             kernel: "auto".to_owned(),
+            passthrough: false,
             reattach: true,
             shutdown_grace: "30s".to_owned(),
         }

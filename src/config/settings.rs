@@ -50,6 +50,8 @@ pub struct MountSettings {
     pub cache: CacheMode,
     /// How sectors are encrypted.
     pub kernel: KernelChoice,
+    /// Whether the kernel may read unencrypted disks that are attached read-only by itself.
+    pub passthrough: bool,
     /// Whether disks attached at the last stop are attached again (RULES D9).
     pub reattach: bool,
     /// How long a stop waits for open files.

@@ -87,6 +87,7 @@ fn settings(config: &Config) -> Result<Settings> {
         reattach: config.mount.reattach,
         cache: config.mount.cache,
         kernel: sector_kernel(config.mount.kernel)?,
+        passthrough: config.mount.passthrough,
     })
 }
 

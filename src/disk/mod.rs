@@ -20,6 +20,7 @@
 //! | `payload` | sealed sectors at rest |
 //! | `buffer` | the per-thread memory that sectors pass through |
 //! | `flush` | one flush for many callers, failures told to every open file |
+//! | `plain_file` | the file that others may read in the disk's place |
 //! | `counters` | what happened so far |
 
 mod buffer;
@@ -29,12 +30,13 @@ mod flush;
 mod holes;
 mod open;
 mod payload;
+mod plain_file;
 mod read;
 mod region;
 mod span;
 mod write;
 
-pub use crate::backing::Access;
+pub use crate::backing::{Access, ReadableFile};
 pub use counters::Counters;
 pub use flush::FlushCursor;
 pub use open::Disk;

@@ -151,4 +151,6 @@ pub struct Settings {
     pub cache: CacheMode,
     /// How sectors are encrypted.
     pub kernel: Kernel,
+    /// Let the kernel read plain payloads by itself where it can.
+    pub passthrough: bool,
 }

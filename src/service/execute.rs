@@ -270,6 +270,11 @@ impl Service {
         self.settings.cache == CacheMode::None
     }
 
+    /// Whether the kernel shall read plain payloads by itself where it can.
+    pub fn lets_the_kernel_read(&self) -> bool {
+        self.settings.passthrough
+    }
+
     /// The disk with this name, if the caller may see it.
     pub fn visible_disk_named(&self, caller: Caller, name: &Name) -> Option<Arc<DiskEntry>> {
         self.catalogue.by_name(name).filter(|entry| {

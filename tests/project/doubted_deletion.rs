@@ -81,6 +81,7 @@ impl Rig {
                 reattach: true,
                 cache: CacheMode::Writeback,
                 kernel: crate::support::kernel_under_test(),
+                passthrough: false,
             },
             authority: Authority::new(Uid::ROOT, &[]),
             project: Project::load(records.clone()).unwrap(),

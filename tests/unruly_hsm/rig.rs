@@ -190,6 +190,7 @@ fn service(
             reattach: true,
             cache: CacheMode::Writeback,
             kernel: crate::support::kernel_under_test(),
+            passthrough: false,
         },
         authority: Authority::new(Uid::new(rustix::process::geteuid().as_raw()), &[]),
         project: Project::load(shared.clone()).unwrap(),
