@@ -269,6 +269,7 @@ impl State {
                 cache: CacheMode::Writeback,
                 kernel: Kernel::best(),
                 passthrough: false,
+                direct_backing: false,
             },
             authority: Authority::new(Uid::ROOT, &[]),
             project,

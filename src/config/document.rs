@@ -36,6 +36,7 @@ pub(super) struct MountTable {
     pub cache: String,
     pub kernel: String,
     pub passthrough: bool,
+    pub direct_backing: bool,
     pub reattach: bool,
     pub shutdown_grace: String,
 }
@@ -86,6 +87,7 @@ impl Default for MountTable {
             cache: "writeback".to_owned(),
             kernel: "auto".to_owned(),
             passthrough: false,
+            direct_backing: false,
             reattach: true,
             shutdown_grace: "30s".to_owned(),
         }

@@ -112,6 +112,7 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
         cache: one_of(&table.cache, &caches).map_err(at("mount.cache"))?,
         kernel: one_of(&table.kernel, &kernels).map_err(at("mount.kernel"))?,
         passthrough: table.passthrough,
+        direct_backing: table.direct_backing,
         reattach: table.reattach,
         shutdown_grace: grace.map_err(at("mount.shutdown_grace"))?,
     })

@@ -88,6 +88,7 @@ fn settings(config: &Config) -> Result<Settings> {
         cache: config.mount.cache,
         kernel: sector_kernel(config.mount.kernel)?,
         passthrough: config.mount.passthrough,
+        direct_backing: config.mount.direct_backing,
     })
 }
 

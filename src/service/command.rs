@@ -153,4 +153,6 @@ pub struct Settings {
     pub kernel: Kernel,
     /// Let the kernel read plain payloads by itself where it can.
     pub passthrough: bool,
+    /// Read and write payloads past the kernel's page cache where they allow it.
+    pub direct_backing: bool,
 }

@@ -59,7 +59,8 @@ impl Service {
     /// A service without disks; [`Service::load`] reads them.
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, authority, project, kms, records, clock, kernel } = parts;
-        let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone());
+        let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone())
+            .with_direct_io(settings.direct_backing);
         Service {
             settings,
             authority,

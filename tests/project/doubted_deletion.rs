@@ -82,6 +82,7 @@ impl Rig {
                 cache: CacheMode::Writeback,
                 kernel: crate::support::kernel_under_test(),
                 passthrough: false,
+                direct_backing: false,
             },
             authority: Authority::new(Uid::ROOT, &[]),
             project: Project::load(records.clone()).unwrap(),

@@ -41,6 +41,11 @@ fn passing_mount() -> Mount {
     Setup::with("[mount]\npassthrough = true\n").mount()
 }
 
+fn passing_mount_in_memory() -> Mount {
+    let state_dir = format!("/dev/shm/evsfs-test-passthrough-{}", std::process::id()).into();
+    Setup { state_dir: Some(state_dir), ..Setup::with("[mount]\npassthrough = true\n") }.mount()
+}
+
 /// An unencrypted disk with content, attached read-only.
 fn read_only_disk(mount: &Mount) -> (PathBuf, Vec<u8>) {
     let path = mount.attached_disk("db", &SIZE.to_string(), &["--unencrypted"]);
@@ -63,7 +68,10 @@ fn counter(mount: &Mount, name: &str) -> u64 {
 }
 
 fn f18_the_kernel_reads_a_read_only_disk_by_itself() {
-    let mount = passing_mount();
+    [passing_mount(), passing_mount_in_memory()].into_iter().for_each(reads_by_itself);
+}
+
+fn reads_by_itself(mount: Mount) {
     let (path, expected) = read_only_disk(&mount);
     let (one, other) = (open_to_read(&path), open_to_read(&path));
     let direct = open(&path, OFlags::RDONLY | OFlags::DIRECT).unwrap();
