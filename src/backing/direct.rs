@@ -6,6 +6,7 @@
 use super::descriptor::Descriptor;
 use crate::error::Result;
 use crate::sync::Mutex;
+use crate::sys::AlignedBuffer;
 use crate::units::ByteOffset;
 use std::cell::Cell;
 
@@ -17,7 +18,7 @@ const WINDOW: usize = 256 * 1024;
 
 thread_local! {
     // Empty until the first unaligned request of the thread, and while the buffer is taken.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Option<AlignedBuffer>> = const { Cell::new(None) };
 }
 
 /// The blocks of a medium.
@@ -137,22 +138,17 @@ impl Piece {
 
 /// The thread's buffer; it goes back when dropped.
 struct Window {
-    memory: Vec<u8>,
-    start: usize,
+    memory: AlignedBuffer,
 }
 
 impl Window {
     fn take() -> Self {
-        let mut memory = SPARE.take();
-        if memory.is_empty() {
-            memory = vec![0; WINDOW + LARGEST_BLOCK];
-        }
-        let start = memory.as_ptr().align_offset(LARGEST_BLOCK).min(LARGEST_BLOCK);
-        Window { memory, start }
+        let memory = SPARE.take().unwrap_or_else(|| AlignedBuffer::new(WINDOW, LARGEST_BLOCK));
+        Window { memory }
     }
 
     fn bytes(&mut self, len: usize) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + len]
+        self.memory.bytes(len)
     }
 }
 
@@ -160,7 +156,7 @@ impl Drop for Window {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
         // Fails only while the thread ends, when nobody needs the buffer any more.
-        let _ = SPARE.try_with(|spare| spare.set(memory));
+        let _ = SPARE.try_with(|spare| spare.set(Some(memory)));
     }
 }
 

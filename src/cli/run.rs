@@ -6,7 +6,7 @@ use super::failure::{Failure, Outcome};
 use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
-use super::{agency, audit, check, disk, hsm, init, key, mount, status, umount};
+use super::{agency, audit, bench, check, disk, hsm, init, key, mount, status, umount};
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use std::ffi::OsString;
@@ -74,6 +74,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Hsm(command) => hsm::run(session, command),
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),
+        Command::Bench(args) => bench::run(session, args),
     }
 }
 
