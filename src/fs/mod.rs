@@ -9,6 +9,7 @@
 mod attributes;
 mod control;
 mod disk_file;
+mod files;
 mod grammar;
 mod handle;
 mod help;
@@ -17,6 +18,7 @@ mod json;
 mod listing;
 mod namespace;
 mod node;
+mod objects;
 mod passthrough;
 mod refusals;
 mod values;

@@ -2,16 +2,18 @@
 
 use super::attributes::{Attributes, FileKind, Wish};
 use super::control::Conversation;
+use super::files::ControlFile;
 use super::handle::{Handle, HandleId, Handles, OpenMode, Opened, PageCache};
 use super::inode::{Inode, Inodes};
 use super::listing::Listed;
-use super::node::{ControlFile, DiskFile, Node, Use};
+use super::node::Node;
+use super::objects::{DiskFile, ObjectFile};
 use super::refusals::Refusals;
 use super::values::gone;
 use crate::auth::{Action, Caller};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{KeyId, Uid};
-use crate::service::{Attachment, AttachmentId, KeyView, Service, encryption_never_changes};
+use crate::id::Uid;
+use crate::service::{Attachment, AttachmentId, Service, encryption_never_changes};
 use crate::sync::Mutex;
 use crate::units::{ByteLen, ByteOffset};
 use std::sync::Arc;
@@ -114,7 +116,8 @@ impl Namespace {
     pub fn open(&self, uid: Uid, inode: Inode, mode: OpenMode) -> Result<Opened> {
         let caller = self.admit(uid)?;
         let node = self.node(caller, inode)?;
-        if mode.write && matches!(node, Node::DiskFile(_, DiskFile::Encrypted)) {
+        if mode.write && matches!(node, Node::ObjectFile(ObjectFile::Disk(_, DiskFile::Encrypted)))
+        {
             return self.remembered(caller, Err(encryption_never_changes()));
         }
         self.check_access(uid, inode, mode.read, mode.write)?;
@@ -285,10 +288,6 @@ impl Namespace {
         self.service.authority().allows(caller, Action::UseObject { owner })
     }
 
-    pub(super) fn key_with_id(&self, caller: Caller, id: KeyId) -> Option<KeyView> {
-        self.service.visible_key_with_id(caller, id)
-    }
-
     fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.refusals.remember(caller.uid(), error);
@@ -307,10 +306,8 @@ impl Namespace {
         let node = self.inodes.node(inode).ok_or_else(gone)?;
         let is_there = match node {
             Node::File(id) => self.file(caller, id).is_some(),
-            Node::Disk(id) | Node::DiskFile(id, _) => {
-                self.service.visible_disk(caller, id).is_some()
-            }
-            Node::Key(id) | Node::KeyFile(id, _) => self.has_key(caller, id),
+            Node::Object(object) => self.has_object(caller, object),
+            Node::ObjectFile(file) => self.has_object(caller, file.object()),
             Node::ControlFile(file) => self.has_file(caller, file),
             _ => true,
         };
@@ -323,14 +320,14 @@ impl Namespace {
 
     /// Whether a control file is one this caller may operate, as opposed to look at.
     fn may_operate(&self, caller: Caller, node: Node) -> bool {
-        let action = match node {
-            Node::DiskCreate => Action::CreateObject,
-            Node::KeyCreate => Action::ManageKeys,
-            Node::KeyFile(_, file) if file.usage() == Use::Verb => Action::ManageKeys,
+        match node {
+            Node::Create(collection) => {
+                self.service.authority().allows(caller, collection.create_action())
+            }
+            Node::ObjectFile(file) => self.operates(caller, file),
             // What is written to `agency` is decided when it is written.
-            _ => return true,
-        };
-        self.service.authority().allows(caller, action)
+            _ => true,
+        }
     }
 
     fn describe(&self, caller: Caller, node: Node) -> Result<Attributes> {

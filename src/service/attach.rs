@@ -2,7 +2,7 @@
 
 use super::attachment::Attachment;
 use super::catalogue::DiskEntry;
-use super::execute::Service;
+use super::control_plane::Service;
 use super::record::DiskRecord;
 use super::status::DiskEvent;
 use crate::auth::Permit;

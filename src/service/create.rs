@@ -1,10 +1,10 @@
 //! Making a disk (RULES D2 to D4, D11 to D13).
 
-use super::command::NewDisk;
-use super::execute::Service;
+use super::commands::NewDisk;
+use super::control_plane::Service;
+use super::describe::DiskInfo;
 use super::payload::Existing;
 use super::record::{DiskRecord, Stage};
-use super::reply::DiskInfo;
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};

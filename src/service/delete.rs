@@ -1,7 +1,7 @@
 //! Deleting a disk (RULES D12).
 
 use super::catalogue::DiskEntry;
-use super::execute::Service;
+use super::control_plane::Service;
 use super::record::{DiskRecord, Stage};
 use super::status::DiskEvent;
 use crate::auth::Permit;

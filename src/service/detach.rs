@@ -2,8 +2,8 @@
 
 use super::attachment::Attachment;
 use super::catalogue::DiskEntry;
-use super::command::DetachMode;
-use super::execute::Service;
+use super::commands::DetachMode;
+use super::control_plane::Service;
 use super::status::DiskEvent;
 use crate::auth::Permit;
 use crate::error::{Error, ErrorKind, Result};

@@ -1,8 +1,8 @@
 //! Growing a disk (RULES D11).
 
 use super::catalogue::DiskEntry;
+use super::control_plane::Service;
 use super::create::check_size;
-use super::execute::Service;
 use super::status::DiskEvent;
 use crate::auth::Permit;
 use crate::disk::Access;

@@ -1,6 +1,7 @@
 //! The words of a request, whatever its syntax was.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Alias, Name};
 use std::collections::BTreeMap;
 
 /// The value of one word.
@@ -69,6 +70,30 @@ impl Fields {
     /// `invalid` when it is missing or a boolean.
     pub fn need_text(&mut self, word: &str) -> Result<String> {
         self.take_text(word)?.ok_or_else(|| invalid(format!("{word:?} is missing")))
+    }
+
+    /// Takes the name of an object, which must be there.
+    ///
+    /// # Errors
+    /// `invalid` when it is missing or no name.
+    pub fn need_name(&mut self, word: &str) -> Result<Name> {
+        Name::parse(&self.need_text(word)?)
+    }
+
+    /// Takes the alias of a key.
+    ///
+    /// # Errors
+    /// `invalid` when it is no alias.
+    pub fn take_alias(&mut self, word: &str) -> Result<Option<Alias>> {
+        self.take_text(word)?.map(|text| Alias::parse(&text)).transpose()
+    }
+
+    /// Takes the alias of a key, which must be there.
+    ///
+    /// # Errors
+    /// `invalid` when it is missing or no alias.
+    pub fn need_alias(&mut self, word: &str) -> Result<Alias> {
+        Alias::parse(&self.need_text(word)?)
     }
 
     /// Takes a yes or no: a JSON boolean, or `yes`, `no`, `true`, `false`, `on`, `off`.

@@ -1,7 +1,7 @@
 //! Wrapping a disk's data key by the newest version of its master key (RULES K5).
 
 use super::catalogue::DiskEntry;
-use super::execute::Service;
+use super::control_plane::Service;
 use super::status::DiskEvent;
 use crate::auth::Permit;
 use crate::error::{Code, Error, ErrorKind, Result};

@@ -9,7 +9,8 @@ use evsfs::id::{Alias, Description, Name, Uid};
 use evsfs::kms::{Hsm, Kms, Origin, SoftHsm};
 use evsfs::records::{DirStore, Records};
 use evsfs::service::{
-    Command, KeyInfo, NewDisk, NewKeyRequest, NoKernelCache, Parts, Reply, Service, Settings,
+    AgencyCommand, Command, DiskCommand, KeyCommand, KeyInfo, NewDisk, NewKeyRequest,
+    NoKernelCache, Parts, Reply, Service, Settings,
 };
 use evsfs::sys::{Clock, ManualClock};
 use evsfs::units::{ByteLen, SectorSize};
@@ -92,13 +93,13 @@ impl Rig {
             kernel: Arc::new(NoKernelCache),
         });
         let rig = Rig { _directory: directory, clock, service };
-        rig.run(Command::AgencyCreate);
-        rig.run(Command::KeyCreate(NewKeyRequest {
+        rig.run(AgencyCommand::Create);
+        rig.run(KeyCommand::Create(NewKeyRequest {
             alias: alias(),
             origin: Origin::Kms,
             description: Description::default(),
         }));
-        rig.run(Command::DiskCreate(NewDisk {
+        rig.run(DiskCommand::Create(NewDisk {
             name: Name::parse("db").unwrap(),
             size: ByteLen::MIB,
             encrypted: Some(true),
@@ -107,16 +108,16 @@ impl Rig {
             backing: None,
             overwrite: false,
         }));
-        rig.run(Command::KeyScheduleDeletion(alias(), 7));
+        rig.run(KeyCommand::ScheduleDeletion(alias(), 7));
         rig
     }
 
-    fn run(&self, command: Command) -> Reply {
+    fn run(&self, command: impl Into<Command>) -> Reply {
         self.service.execute(ROOT, command).unwrap()
     }
 
     fn key(&self) -> KeyInfo {
-        match self.run(Command::KeyShow(alias())) {
+        match self.run(KeyCommand::Show(alias())) {
             Reply::Key(key) => key,
             other => panic!("{other:?} is no key"),
         }
@@ -128,7 +129,7 @@ impl Rig {
 
     fn is_destroyed(&self) -> bool {
         self.service.keep_dates_of_keys().unwrap();
-        match self.service.execute(ROOT, Command::KeyShow(alias())) {
+        match self.service.execute(ROOT, KeyCommand::Show(alias())) {
             Ok(_) => false,
             Err(error) => error.kind() == ErrorKind::NotFound,
         }
@@ -149,7 +150,7 @@ fn a_deletion_under_a_doubted_clock_waits_a_day_and_says_so() {
     let until: Timestamp = key.deletion_waits_until.unwrap().parse().unwrap();
     assert_eq!(until, rig.clock.now() + DAY);
     // The key is unusable meanwhile.
-    let attach = Command::DiskAttach(Name::parse("db").unwrap(), Access::ReadWrite);
+    let attach = DiskCommand::Attach(Name::parse("db").unwrap(), Access::ReadWrite);
     let refusal = rig.service.execute(ROOT, attach).unwrap_err();
     assert_eq!(refusal.kind().name(), "key-unusable");
     rig.clock.advance(DAY - Duration::from_secs(1));
@@ -160,16 +161,16 @@ fn a_deletion_under_a_doubted_clock_waits_a_day_and_says_so() {
 
 fn the_administrator_may_confirm_a_deletion_that_waits() {
     let rig = Rig::scheduled();
-    let confirm = || rig.service.execute(ROOT, Command::KeyConfirmDeletion(alias()));
+    let confirm = || rig.service.execute(ROOT, KeyCommand::ConfirmDeletion(alias()));
     assert_eq!(confirm().unwrap_err().kind(), ErrorKind::WrongStatus);
     rig.set_forward(8 * DAY);
     let nobody = Caller::new(Uid::new(4001));
-    let refusal = rig.service.execute(nobody, Command::KeyConfirmDeletion(alias())).unwrap_err();
+    let refusal = rig.service.execute(nobody, KeyCommand::ConfirmDeletion(alias())).unwrap_err();
     assert_eq!(refusal.kind(), ErrorKind::Denied);
     confirm().unwrap();
     assert!(rig.is_destroyed());
     assert_eq!(confirm().unwrap_err().kind(), ErrorKind::NotFound);
-    match rig.run(Command::DiskShow(Name::parse("db").unwrap())) {
+    match rig.run(DiskCommand::Show(Name::parse("db").unwrap())) {
         Reply::Disk(disk) => assert_eq!(disk.key_state, Some("gone")),
         other => panic!("{other:?} is no disk"),
     }
