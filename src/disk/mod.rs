@@ -28,6 +28,7 @@
 //! | `changed_regions` | such a set of regions, and how it is written down |
 //! | `region_map` | the sparse set under these two |
 //! | `detached` | a disk that nobody has attached, read without its key |
+//! | `plain_file` | the file that others may read in the disk's place |
 //! | `counters` | what happened so far |
 
 mod buffer;
@@ -40,6 +41,7 @@ mod flush;
 mod holes;
 mod open;
 mod payload;
+mod plain_file;
 mod point;
 mod read;
 mod region;
@@ -49,7 +51,7 @@ mod snapshot;
 mod span;
 mod write;
 
-pub use crate::backing::Access;
+pub use crate::backing::{Access, ReadableFile};
 pub use changed_regions::ChangedRegions;
 pub use counters::Counters;
 pub use detached::DetachedDisk;
