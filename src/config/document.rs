@@ -38,6 +38,7 @@ pub(super) struct MountTable {
     pub passthrough: bool,
     pub direct_backing: bool,
     pub reattach: bool,
+    pub jobs: i64,
     pub shutdown_grace: String,
 }
 
@@ -89,6 +90,7 @@ impl Default for MountTable {
             passthrough: false,
             direct_backing: false,
             reattach: true,
+            jobs: 2,
             shutdown_grace: "30s".to_owned(),
         }
     }

@@ -14,6 +14,7 @@ mod passthrough;
 mod refused;
 mod session;
 mod translate;
+mod waiting;
 mod workers;
 
 pub use kernel_cache::FuseKernelCache;

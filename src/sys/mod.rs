@@ -10,6 +10,7 @@ mod process;
 mod secret_memory;
 mod signals;
 mod stack;
+mod thread;
 
 pub use aligned_buffer::AlignedBuffer;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -18,3 +19,4 @@ pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
 pub use secret_memory::SecretBox;
 pub use signals::{Termination, block_termination_signals, wait_for_termination};
 pub use stack::with_wiped_stack;
+pub use thread::{has_pending_signal, yield_to_other_threads};
