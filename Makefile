@@ -8,7 +8,7 @@ help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
-	@echo "make bench      speed of the cipher kernels, the control plane and a mount on this machine"
+	@echo "make bench      speed of the cipher kernels, disks, the control plane and a mount on this machine"
 
 demo:
 	@sh examples/quickstart.sh
@@ -38,5 +38,6 @@ test-kernels: install-deps
 
 bench: install-deps
 	$(CARGO) bench --quiet --bench sector_kernels
+	$(CARGO) bench --quiet --bench disk
 	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh

@@ -30,6 +30,8 @@
 //!
 //! Two rules make data flow one way: the data plane (`disk`, `backing`, `crypto`) knows no policy,
 //! and the control plane (`service`) touches no sectors.
+//!
+//! [`bench`]: mod@bench
 
 pub mod archive;
 pub mod auth;

@@ -21,6 +21,7 @@
 //! | `payload` | sealed sectors at rest |
 //! | `buffer` | the per-thread memory that sectors pass through |
 //! | `flush` | one flush for many callers, failures told to every open file |
+//! | `plain_file` | the file that others may read in the disk's place |
 //! | `sealed_source` | what a copy engine reads from |
 //! | `snapshot` | a copy of a point in time of a busy disk, from its begin to its end |
 //! | `point` | what was there then, kept until it has been read |
@@ -28,7 +29,6 @@
 //! | `changed_regions` | such a set of regions, and how it is written down |
 //! | `region_map` | the sparse set under these two |
 //! | `detached` | a disk that nobody has attached, read without its key |
-//! | `plain_file` | the file that others may read in the disk's place |
 //! | `counters` | what happened so far |
 
 mod buffer;

@@ -140,11 +140,8 @@ impl Namespace {
             Node::ControlFile(ControlFile::Events) => {
                 let reader = self.service.events().reader();
                 let handle = Handle::Events { caller, reader: Mutex::new(reader) };
-                return Ok(Opened {
-                    handle: self.handles.add(handle),
-                    cache: PageCache::Stream,
-                    passthrough: None,
-                });
+                let (handle, cache) = (self.handles.add(handle), PageCache::Stream);
+                return Ok(Opened { handle, cache, passthrough: None });
             }
             node => Handle::Value { node, caller, text: Mutex::new(Arc::from("")) },
         };

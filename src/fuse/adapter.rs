@@ -40,8 +40,8 @@ pub(super) struct Adapter {
     namespace: Arc<Namespace>,
     commands: Workers,
     syncs: Workers,
-    waiting: WaitingReads,
     passthrough: PassthroughFiles,
+    waiting: WaitingReads,
 }
 
 impl Adapter {
