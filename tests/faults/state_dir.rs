@@ -14,7 +14,41 @@ pub fn trials() -> Vec<Trial> {
         let name = format!("any_call_that_fails_leaves_old_and_can_be_repeated::{}", verb.name);
         trial(&name, Needs::RootAnd(&["strace"]), move || any_call_fails(verb, at))
     };
-    VERBS.iter().enumerate().map(of).collect()
+    let mut trials: Vec<Trial> = VERBS.iter().enumerate().map(of).collect();
+    trials.push(trial(
+        "a_disk_that_could_neither_be_made_nor_removed_keeps_its_name_until_it_is_deleted",
+        Needs::RootAnd(&["strace"]),
+        a_disk_that_could_neither_be_made_nor_removed_keeps_its_name_until_it_is_deleted,
+    ));
+    trials
+}
+
+/// The medium fails when the disk's record says that it is ready, and lets nothing be taken back,
+/// as a file system does that has become read-only. The user makes the disk again when it is well;
+/// with two records of one name, the next start would serve one of the two.
+fn a_disk_that_could_neither_be_made_nor_removed_keeps_its_name_until_it_is_deleted() {
+    let verb = &VERBS[0];
+    let world = World::before(verb);
+    let reference = Reference::of(&world, verb, "fsync");
+    let last = format!("{}+", reference.calls.len());
+    world.restore();
+    world.mount().start();
+    let eio = Injection::Fail("EIO");
+    let injections = [("fsync", eio, last.as_str()), ("renameat,unlink,unlinkat,rmdir", eio, "1+")];
+    let tracer = Strace::attach_all(world.mount().pid(), &injections, &world.trace());
+    world.run(verb).refused(1);
+    assert!(tracer.end(), "nothing was injected");
+    world.run(verb).refused(10);
+    let shown = world.mount().json(&["disk", "show", "new"]);
+    assert_eq!(shown["status"], "error", "{shown:#}");
+    assert!(shown["error"].as_str().unwrap().starts_with("it could not be made"), "{shown:#}");
+    world.all(&[&["disk", "delete", "new"]]);
+    world.run(verb).ok();
+    world.mount().kill();
+    let observed = world.start_and_observe();
+    assert_eq!(observed.shape, reference.new.restarted);
+    world.check_content("after the fault", &observed);
+    world.check_state_dir("after the fault", verb, &observed);
 }
 
 /// What is done after the failure.

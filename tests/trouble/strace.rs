@@ -66,13 +66,21 @@ impl Strace {
     /// themselves, and `when` is strace's: `3`, `3+`, `1..5`. Returns when every thread is traced.
     #[track_caller]
     pub fn attach(pid: u32, calls: &str, what: Injection, when: &str, log: &Path) -> Strace {
-        Strace::over(pid, command(calls, Some((what, when)), log), log)
+        Strace::attach_all(pid, &[(calls, what, when)], log)
+    }
+
+    /// Injects several things at a time.
+    #[track_caller]
+    pub fn attach_all(pid: u32, injections: &[(&str, Injection, &str)], log: &Path) -> Strace {
+        Strace::over(pid, command(injections, log), log)
     }
 
     /// Only watches the calls that `calls` names; [`Strace::calls`] tells them.
     #[track_caller]
     pub fn watch(pid: u32, calls: &str, log: &Path) -> Strace {
-        Strace::over(pid, command(calls, None, log), log)
+        let mut command = command(&[], log);
+        command.args(["-e", &format!("trace={calls}")]);
+        Strace::over(pid, command, log)
     }
 
     #[track_caller]
@@ -99,7 +107,7 @@ impl Strace {
         arguments: &[&str],
     ) -> i32 {
         use std::os::unix::process::ExitStatusExt;
-        let status = command(calls, Some((what, when)), log)
+        let status = command(&[(calls, what, when)], log)
             .arg("-D")
             .arg(program)
             .args(arguments)
@@ -166,13 +174,17 @@ pub fn has_injected(log: &Path) -> bool {
     log.contains("(INJECTED)") || log.contains("(DELAYED)") || log.contains("killed by SIGKILL")
 }
 
-fn command(calls: &str, what: Option<(Injection, &str)>, log: &Path) -> Command {
+fn command(injections: &[(&str, Injection, &str)], log: &Path) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-e", &format!("trace={calls}")]);
-    if let Some((what, when)) = what {
+    command.args(["-f", "-qq", "-o"]).arg(log);
+    if let [(first, ..), rest @ ..] = injections {
+        let calls =
+            rest.iter().fold(first.to_string(), |all, (calls, ..)| format!("{all},{calls}"));
+        command.args(["-e", &format!("trace={calls}")]);
+    }
+    for (calls, what, when) in injections {
         command.args(["-e", &format!("inject={calls}:{}:when={when}", what.clause())]);
     }
-    command.arg("-o").arg(log);
     command
 }
 
