@@ -8,9 +8,15 @@ mod support;
 #[path = "../trouble/mod.rs"]
 mod trouble;
 
+mod kills;
+mod load;
 mod syscalls;
+mod writers;
 
 fn main() -> std::process::ExitCode {
-    let files = [syscalls::trials()];
+    if let Some(code) = writers::be_a_writer() {
+        return code;
+    }
+    let files = [kills::trials(), syscalls::trials()];
     support::run_trials(files.into_iter().flatten().collect())
 }
