@@ -8,8 +8,12 @@ mod support;
 #[path = "../trouble/mod.rs"]
 mod trouble;
 
+mod clerk;
+mod controls;
 mod kills;
 mod load;
+mod machine;
+mod power;
 mod syscalls;
 mod writers;
 
@@ -17,6 +21,6 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = writers::be_a_writer() {
         return code;
     }
-    let files = [kills::trials(), syscalls::trials()];
+    let files = [kills::trials(), power::trials(), syscalls::trials(), controls::trials()];
     support::run_trials(files.into_iter().flatten().collect())
 }

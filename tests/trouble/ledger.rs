@@ -129,7 +129,9 @@ impl Ledger {
             }
             Found::Whole { .. } => return None,
         };
-        let text = format!("sector {sector} of disk {} {what}, not {acknowledged}", self.disk);
+        let disk = self.disk;
+        let text =
+            format!("sector {sector} of disk {disk} {what}; {acknowledged} was acknowledged");
         Some(Damage { harm, sector, text })
     }
 

@@ -4,6 +4,7 @@
 
 mod amount;
 mod ledger;
+mod medium;
 mod reference;
 mod stamp;
 mod strace;
@@ -12,6 +13,7 @@ mod world;
 
 pub use amount::Amount;
 pub use ledger::{Damage, Harm, Ledger};
+pub use medium::{Manner, Medium, Unflushed};
 pub use reference::{Reference, State, is_tried};
 pub use stamp::{Found, SECTOR, read_stamp, stamp};
 pub use strace::{CHANGING_CALLS, Call, EVERY_CALL, Injection, Strace};
