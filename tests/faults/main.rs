@@ -8,9 +8,12 @@ mod support;
 #[path = "../trouble/mod.rs"]
 mod trouble;
 
+mod backing;
+mod full;
+mod payload;
 mod state_dir;
 
 fn main() -> std::process::ExitCode {
-    let files = [state_dir::trials()];
+    let files = [backing::trials(), payload::trials(), full::trials(), state_dir::trials()];
     support::run_trials(files.into_iter().flatten().collect())
 }

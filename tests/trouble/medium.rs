@@ -40,6 +40,8 @@ pub enum Manner {
     ReadsAreShort,
     /// Every access takes this long.
     Slow(Duration),
+    /// The access of this number from now, counted from 1, fails with this errno.
+    FailsOnce(u64, i32),
 }
 
 /// The medium.
@@ -55,6 +57,8 @@ struct State {
     /// Counts the cuts; files of another number are dead.
     power: u64,
     manner: Manner,
+    /// Since the manner was chosen.
+    accesses: u64,
 }
 
 struct Write {
@@ -67,11 +71,17 @@ impl Medium {
     /// A medium of zeros, mounted at a directory, which must be there.
     #[track_caller]
     pub fn new(mountpoint: &Path, len: usize) -> Medium {
-        let state =
-            State { image: vec![0; len], unflushed: Vec::new(), power: 0, manner: Manner::Well };
-        let state = Arc::new(Mutex::new(state));
+        let state = Arc::new(Mutex::new(State {
+            image: vec![0; len],
+            unflushed: Vec::new(),
+            power: 0,
+            manner: Manner::Well,
+            accesses: 0,
+        }));
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("evsfs-test-medium".to_owned())];
+        // So that one slow access does not slow another.
+        config.n_threads = Some(4);
         let session = fuser::spawn_mount(Served(state.clone()), mountpoint, &config).unwrap();
         Medium { state, mountpoint: mountpoint.to_owned(), session: Some(session) }
     }
@@ -87,7 +97,13 @@ impl Medium {
 
     /// Changes how it behaves.
     pub fn behave(&self, manner: Manner) {
-        self.state().manner = manner;
+        let mut state = self.state();
+        (state.manner, state.accesses) = (manner, 0);
+    }
+
+    /// Reads, writes and flushes since it was told how to behave.
+    pub fn accesses(&self) -> u64 {
+        self.state().accesses
     }
 
     /// Takes the power away.
@@ -165,8 +181,13 @@ impl Served {
         if let Manner::Slow(time) = manner {
             std::thread::sleep(time);
         }
-        let state = self.0.lock().unwrap();
-        if let Some(errno) = refused(manner) {
+        let mut state = self.0.lock().unwrap();
+        state.accesses += 1;
+        let refused = match manner {
+            Manner::FailsOnce(at, errno) => (at == state.accesses).then_some(errno),
+            manner => refused(manner),
+        };
+        if let Some(errno) = refused {
             return Err(Errno::from_i32(errno));
         }
         match file == ROOT + 1 + state.power {

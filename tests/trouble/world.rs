@@ -39,7 +39,13 @@ impl World {
     /// A world where a verb is about to begin; its daemon does not run.
     #[track_caller]
     pub fn before(verb: &Verb) -> World {
-        let world = World::new(Mount::new());
+        World::in_mount_before(Mount::new(), verb)
+    }
+
+    /// As [`World::before`], in a mount that was made for it.
+    #[track_caller]
+    pub fn in_mount_before(mount: Mount, verb: &Verb) -> World {
+        let world = World::new(mount);
         world.mount.start();
         world.all(verb.before);
         world.stop();
@@ -169,6 +175,19 @@ impl World {
             }
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{when}"),
         }
+    }
+
+    /// That disk is overwritten with what it holds, if it is attached.
+    #[track_caller]
+    pub fn overwrite_bystander(&self, when: &str) {
+        let (name, number, _) = DISKS[0];
+        let file = self.mount.mountpoint().join(name);
+        if let Ok(open) = std::fs::File::options().write(true).open(file) {
+            let content = Ledger::content(number, 0, DISK_BYTES / SECTOR, 1);
+            open.write_all_at(&content, 0).unwrap();
+            open.sync_all().unwrap();
+        }
+        self.check_bystander(when);
     }
 
     /// Nothing lies in the state directory that belongs to nothing, and `evsfs check` and
