@@ -250,7 +250,7 @@ impl State {
     }
 
     /// All that a daemon does from its start to its mount.
-    fn service(&self) -> Service {
+    fn service(&self) -> Arc<Service> {
         let hsm = self.hsm();
         let records = self.records(&hsm);
         let kms = Kms::open(records.clone(), hsm, Arc::new(SystemClock)).unwrap();
@@ -267,6 +267,7 @@ impl State {
                 default_key: Alias::evs_default(),
                 default_sector_size: SectorSize::S4096,
                 reattach: true,
+                jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: Kernel::best(),
             },

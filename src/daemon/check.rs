@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
 use crate::kms::Kms;
 use crate::records::RecordPath;
-use crate::service::{DiskRecord, Payloads, Stage};
+use crate::service::{DiskRecord, Payloads, Stage, check_job_record};
 use crate::sys::SystemClock;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,6 +133,12 @@ pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Resu
                 remedy: "the data cannot be restored; delete the disk".to_owned(),
                 repaired: false,
             });
+        }
+    }
+    for name in records.list(&RecordPath::parse("jobs")?)? {
+        report.checked += 1;
+        if let Err(error) = check_job_record(&records, &name) {
+            report.add(config.state_dir.join("jobs").join(&name), &error);
         }
     }
     Ok(report)

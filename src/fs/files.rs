@@ -74,6 +74,7 @@ control_files! {
         Error = "error" Value,
         Agency = "agency" Both,
         Audit = "audit" Value,
+        Events = "events" Value,
         DefaultEncryption = "default-encryption" Both,
     }
 }

@@ -138,12 +138,16 @@ impl Inodes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{DiskId, KeyId};
+    use crate::id::{DiskId, JobId, KeyId};
 
     #[test]
     fn every_node_has_a_number_of_its_own_and_is_found_by_it() {
         let inodes = Inodes::default();
-        let objects = [Object::Disk(DiskId::random()), Object::Key(KeyId::random())];
+        let objects = [
+            Object::Disk(DiskId::random()),
+            Object::Key(KeyId::random()),
+            Object::Job(JobId::random()),
+        ];
         let mut nodes = vec![Node::Root, Node::Control, Node::EvsKeys];
         nodes.extend(Collection::ALL.iter().map(|collection| Node::Collection(*collection)));
         nodes.extend(Collection::ALL.iter().map(|collection| Node::Create(*collection)));

@@ -9,6 +9,7 @@
 mod attributes;
 mod control;
 mod disk_file;
+mod event_stream;
 mod files;
 mod grammar;
 mod handle;
@@ -23,7 +24,7 @@ mod refusals;
 mod values;
 mod verbs;
 
-pub use crate::service::{AttachmentId, KernelCache};
+pub use crate::service::{AttachmentId, Events, KernelCache};
 pub use attributes::{Attributes, FileKind, Wish};
 pub use disk_file::{Allocation, Whence};
 pub use handle::{HandleId, OpenMode, Opened, PageCache};

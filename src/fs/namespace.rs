@@ -135,6 +135,11 @@ impl Namespace {
             Node::ControlFile(ControlFile::Request) => {
                 Handle::Conversation { caller, conversation: Mutex::new(Conversation::default()) }
             }
+            Node::ControlFile(ControlFile::Events) => {
+                let reader = self.service.events().reader();
+                let handle = Handle::Events { caller, reader: Mutex::new(reader) };
+                return Ok(Opened { handle: self.handles.add(handle), cache: PageCache::Stream });
+            }
             node => Handle::Value { node, caller, text: Mutex::new(Arc::from("")) },
         };
         // In parallel, which the kernel grants inside the file's size: a command that waits for the
@@ -182,7 +187,8 @@ impl Namespace {
         self.handles.remove(handle);
     }
 
-    /// Reads at most `len` bytes at `offset` and lends them to `deliver`.
+    /// Reads at most `len` bytes at `offset` and lends them to `deliver`. `None`: there is nothing yet,
+    /// and whoever waits asks [`Namespace::read_events`] once there was an event.
     ///
     /// # Errors
     /// Those of the disk; `not-found` when a control file's object has gone.
@@ -192,12 +198,12 @@ impl Namespace {
         offset: ByteOffset,
         len: usize,
         deliver: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R> {
+    ) -> Result<Option<R>> {
         match &*self.handles.get(handle)? {
-            Handle::Disk { open, .. } => open.disk().read_with(offset, len, deliver),
+            Handle::Disk { open, .. } => open.disk().read_with(offset, len, deliver).map(Some),
             Handle::Value { node: Node::ControlFile(ControlFile::Audit), caller, .. } => {
                 // It only grows: read where it is asked for, not kept from the first read on.
-                Ok(deliver(&self.service.read_audit(*caller, offset.get(), len)?))
+                Ok(Some(deliver(&self.service.read_audit(*caller, offset.get(), len)?)))
             }
             Handle::Value { node, caller, text } => {
                 let mut text = text.lock();
@@ -206,10 +212,14 @@ impl Namespace {
                 }
                 let at = usize::try_from(offset.get()).unwrap_or(usize::MAX);
                 let rest = text.as_bytes().get(at..).unwrap_or_default();
-                Ok(deliver(&rest[..rest.len().min(len)]))
+                Ok(Some(deliver(&rest[..rest.len().min(len)])))
+            }
+            Handle::Events { caller, reader } => {
+                let lines = self.service.read_events(*caller, &mut reader.lock(), len);
+                Ok(lines.map(|lines| deliver(&lines)))
             }
             Handle::Conversation { conversation, .. } => {
-                Ok(deliver(conversation.lock().read(offset.get(), len)))
+                Ok(Some(deliver(conversation.lock().read(offset.get(), len))))
             }
             Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
         }
@@ -228,7 +238,7 @@ impl Namespace {
     ) -> Result<Option<usize>> {
         match &*self.handles.get(handle)? {
             Handle::Disk { open, .. } => open.disk().write_at(offset, bytes).map(Some),
-            Handle::Value { .. } | Handle::Conversation { .. } => Ok(None),
+            Handle::Value { .. } | Handle::Conversation { .. } | Handle::Events { .. } => Ok(None),
             Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
         }
     }
@@ -251,7 +261,7 @@ impl Namespace {
                 conversation.lock().keep(answers, request_end);
                 Ok(())
             }
-            Handle::Disk { .. } | Handle::Directory(_) => {
+            Handle::Disk { .. } | Handle::Events { .. } | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Invalid, "this is no control file"))
             }
         }

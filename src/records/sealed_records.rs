@@ -44,6 +44,28 @@ impl Records {
         self.store.put(path, &document::encode(path, value, &self.key)?)
     }
 
+    /// The sealed document of a value, for a place that is no store, such as an exported file. The
+    /// path is bound into it: one that no store uses keeps the two from being taken for each other.
+    ///
+    /// # Errors
+    /// `internal` for a value that cannot be a record.
+    pub fn seal<T: Serialize>(&self, path: &RecordPath, value: &T) -> Result<Vec<u8>> {
+        document::encode(path, value, &self.key)
+    }
+
+    /// The value of a sealed document that was found at `place`, as messages should show it.
+    ///
+    /// # Errors
+    /// As for [`Records::load`].
+    pub fn unseal<T: DeserializeOwned>(
+        &self,
+        path: &RecordPath,
+        place: &str,
+        bytes: &[u8],
+    ) -> Result<T> {
+        Unchecked { path, place, bytes }.authenticate(&self.key)?.parse()
+    }
+
     /// Writes a record as it is into another store, under that one's key.
     ///
     /// # Errors
@@ -132,8 +154,17 @@ mod tests {
         under(&root).save(&path, &value).unwrap();
         assert_eq!(
             under(&root).load::<std::collections::BTreeMap<String, String>>(&path).unwrap(),
-            Some(value)
+            Some(value.clone())
         );
+        let document = under(&root).seal(&path, &value).unwrap();
+        assert_eq!(document, store.get(&path).unwrap().unwrap());
+        let unsealed = |records: Records, path: &str| {
+            let path = RecordPath::parse(path).unwrap();
+            records.unseal::<std::collections::BTreeMap<String, String>>(&path, "x", &document)
+        };
+        assert_eq!(unsealed(under(&root), "project.toml").unwrap(), value);
+        assert!(unsealed(under(&root), "other.toml").is_err());
+        assert!(unsealed(under(&Secret::random().unwrap()), "project.toml").is_err());
         let other = under(&Secret::random().unwrap());
         assert_eq!(other.load::<toml::Table>(&path).unwrap_err().kind(), ErrorKind::Integrity);
     }

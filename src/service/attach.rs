@@ -35,6 +35,7 @@ impl Service {
         drop(state);
         self.attached.add(attachment);
         work.done();
+        self.tell_of_disk("disk.attached", entry);
         log::info!("disk={} name={} attached access={access:?}", entry.id(), entry.name());
         Ok(())
     }

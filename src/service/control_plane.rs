@@ -3,6 +3,8 @@
 use super::attached::Attached;
 use super::attachment::{Attachment, AttachmentId};
 use super::catalogue::{Catalogue, DiskEntry};
+use super::events::Events;
+use super::jobs::Jobs;
 use super::kernel_cache::KernelCache;
 use super::payload::Payloads;
 use super::record::DiskRecord;
@@ -15,7 +17,7 @@ use crate::id::{DiskId, Name};
 use crate::kms::Kms;
 use crate::records::Records;
 use crate::sys::Clock;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What a service is put together from.
 pub struct Parts {
@@ -47,16 +49,23 @@ pub struct Service {
     pub(super) payloads: Payloads,
     pub(super) catalogue: Catalogue,
     pub(super) started: jiff::Timestamp,
+    pub(super) jobs: Jobs,
+    pub(super) events: Events,
+    // For the threads of jobs.
+    itself: Weak<Service>,
     stop: StopSwitch,
     pub(super) attached: Attached,
 }
 
 impl Service {
     /// A service without disks; [`Service::load`] reads them.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, authority, project, kms, records, clock, kernel } = parts;
         let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone());
-        Service {
+        Arc::new_cyclic(|itself| Service {
+            jobs: Jobs::new(settings.jobs),
+            events: Events::default(),
+            itself: itself.clone(),
             settings,
             authority,
             project,
@@ -69,7 +78,16 @@ impl Service {
             catalogue: Catalogue::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
-        }
+        })
+    }
+
+    /// The service, for a thread that works for it.
+    ///
+    /// # Errors
+    /// `internal` while it is being dropped.
+    pub(super) fn itself(&self) -> Result<Arc<Service>> {
+        let gone = || Error::new(ErrorKind::Internal, "the service is being dropped");
+        self.itself.upgrade().ok_or_else(gone)
     }
 
     /// Who may do what.
@@ -110,6 +128,7 @@ impl Service {
             match keys {
                 Ok(keys) => keys.iter().for_each(|key| {
                     log::info!("key={} alias={} {what}", key.id, key.alias);
+                    self.tell_of_key(&format!("key.{what}"), key);
                 }),
                 Err(error) => drop(failure.get_or_insert(error)),
             }

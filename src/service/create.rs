@@ -54,7 +54,9 @@ impl Service {
             return Err(error);
         }
         log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
-        Ok(self.describe_disk(&reservation.made(record)))
+        let entry = reservation.made(record);
+        self.tell_of_disk("disk.created", &entry);
+        Ok(self.describe_disk(&entry))
     }
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).

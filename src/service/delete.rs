@@ -19,6 +19,7 @@ impl Service {
         self.remove_files(&record)?;
         self.catalogue.remove(entry);
         work.done();
+        self.tell_of_disk("disk.deleted", entry);
         log::info!("disk={} name={} deleted", entry.id(), entry.name());
         Ok(())
     }

@@ -46,6 +46,7 @@ impl Service {
         self.take_away(entry, &attachment);
         closing.for_good();
         work.done();
+        self.tell_of_disk("disk.detached", entry);
         log::info!("disk={} name={} detached mode={mode:?}", entry.id(), entry.name());
         Ok(())
     }

@@ -51,6 +51,7 @@ impl Service {
             self.kernel.grew(open.id(), size);
         }
         work.done();
+        self.tell_of_disk("disk.extended", entry);
         log::info!("disk={} name={} extended size={size}", entry.id(), entry.name());
         Ok(())
     }

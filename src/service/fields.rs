@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
+use crate::units::ByteLen;
 use std::collections::BTreeMap;
 
 /// The value of one word.
@@ -120,6 +121,19 @@ impl Fields {
     pub fn need_integer(&mut self, word: &str) -> Result<i64> {
         let text = self.need_text(word)?;
         text.parse().map_err(|_| invalid(format!("{word:?} must be a whole number, not {text:?}")))
+    }
+
+    /// Takes the limit of a job: units a second, a size for those that count bytes.
+    ///
+    /// # Errors
+    /// `invalid` when it is no number, or none at all.
+    pub fn take_limit(&mut self) -> Result<Option<u64>> {
+        let Some(text) = self.take_text("limit")? else { return Ok(None) };
+        match ByteLen::parse(&text) {
+            // Records hold signed numbers; what is more is no limit.
+            Ok(limit) if limit > ByteLen::ZERO => Ok(Some(limit.get().min(i64::MAX as u64))),
+            _ => Err(invalid(format!("limit {text:?} is not a number of units a second"))),
+        }
     }
 
     /// Whether all words are among these.

@@ -8,7 +8,8 @@
 //! catalogue, then one disk's state, then (inside `disk`) region guards. The catalogue lock is
 //! held for look-ups only. No lock is held across calls to the KMS, the backing or the kernel: a
 //! verb moves the disk's status (`attaching`, `detaching`, ...), works without the lock, and moves
-//! it on; a second verb meanwhile is refused by the status table.
+//! it on; a second verb meanwhile is refused by the status table. The locks of `jobs` and `events` are
+//! leaves: nothing is called under them.
 
 mod attach;
 mod attached;
@@ -23,8 +24,10 @@ mod delete;
 mod dependants;
 mod describe;
 mod detach;
+mod events;
 mod extend;
 mod fields;
+mod jobs;
 mod kernel_cache;
 mod keys;
 mod payload;
@@ -41,18 +44,21 @@ pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use catalogue::DiskEntry;
 pub use commands::{
     AgencyCommand, AuditCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand,
-    KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode, encryption_never_changes,
+    JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
+    encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, KeyInfo, StatusInfo,
-    VersionInfo,
+    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo, KeyInfo,
+    StatusInfo, VersionInfo,
 };
+pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
+pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
-pub use reply::Reply;
+pub use reply::{Reply, StartedJob};
 pub use settings::Settings;
 pub use status::{DiskEvent, DiskStatus, Resting};
 pub use stop::StopSwitch;

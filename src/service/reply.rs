@@ -1,9 +1,10 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, KeyInfo, StatusInfo,
+    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo, KeyInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::JobId;
 use crate::kms::{AuditEntry, AuditReport};
 use serde::Serialize;
 
@@ -27,12 +28,25 @@ pub enum Reply {
     Audit(Vec<AuditEntry>),
     /// Whether the audit log is whole.
     AuditReport(AuditReport),
+    /// One job.
+    Job(Box<JobInfo>),
+    /// Jobs, the newest last.
+    Jobs(Vec<JobInfo>),
+    /// Long work has begun, or waits for its turn.
+    Started(StartedJob),
     /// The default encryption.
     DefaultEncryption(DefaultEncryptionInfo),
     /// The mount.
     Status(Box<StatusInfo>),
     /// Nothing to tell.
     Done(Empty),
+}
+
+/// Long work that a command has begun.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StartedJob {
+    /// The job's id.
+    pub job: JobId,
 }
 
 /// An answer without content.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub default_sector_size: SectorSize,
     /// Attach again what was attached (RULES D9).
     pub reattach: bool,
+    /// Jobs that run at a time.
+    pub jobs: usize,
     /// How the kernel caches disk files.
     pub cache: CacheMode,
     /// How sectors are encrypted.

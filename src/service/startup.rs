@@ -28,7 +28,7 @@ impl Service {
         for entry in to_attach {
             self.reattach(&entry);
         }
-        Ok(())
+        self.load_jobs()
     }
 
     /// Reads one disk; returns it when it was attached before.

@@ -48,7 +48,7 @@ pub fn trials() -> Vec<Trial> {
 struct Rig {
     _directory: TempDir,
     clock: Arc<ManualClock>,
-    service: Service,
+    service: Arc<Service>,
 }
 
 impl Rig {
@@ -80,6 +80,7 @@ impl Rig {
                 default_key: Alias::evs_default(),
                 default_sector_size: SectorSize::S4096,
                 reattach: true,
+                jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: crate::support::kernel_under_test(),
             },

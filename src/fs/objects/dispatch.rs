@@ -12,13 +12,15 @@ impl Collection {
         match self {
             Collection::Disks => Some("disk.create"),
             Collection::Keys => Some("key.create"),
+            // Verbs that take long make them.
+            Collection::Jobs => None,
         }
     }
 
     /// What a caller must be allowed to do to use `create`.
     pub const fn create_action(self) -> Action {
         match self {
-            Collection::Disks => Action::CreateObject,
+            Collection::Disks | Collection::Jobs => Action::CreateObject,
             Collection::Keys => Action::ManageKeys,
         }
     }
@@ -34,6 +36,7 @@ impl Namespace {
         match collection {
             Collection::Disks => self.disks(caller),
             Collection::Keys => self.keys(caller),
+            Collection::Jobs => self.jobs(caller),
         }
     }
 
@@ -47,6 +50,7 @@ impl Namespace {
         match collection {
             Collection::Disks => self.disk_named(caller, name),
             Collection::Keys => self.key_named(caller, name),
+            Collection::Jobs => self.job_named(caller, name),
         }
     }
 
@@ -55,13 +59,14 @@ impl Namespace {
         match object {
             Object::Disk(id) => self.service().visible_disk(caller, id).is_some(),
             Object::Key(id) => self.key_with_id(caller, id).is_some(),
+            Object::Job(id) => self.service().visible_job(caller, id).is_some(),
         }
     }
 
     /// Whether a file of an object is one this caller may operate, as opposed to look at.
     pub(in crate::fs) fn operates(&self, caller: Caller, file: ObjectFile) -> bool {
         match file {
-            ObjectFile::Disk(..) => true,
+            ObjectFile::Disk(..) | ObjectFile::Job(..) => true,
             ObjectFile::Key(_, file) => self.operates_key(caller, file),
         }
     }
@@ -74,6 +79,7 @@ impl Namespace {
         match file {
             ObjectFile::Disk(id, file) => self.disk_value(caller, id, file),
             ObjectFile::Key(id, file) => self.key_value(caller, id, file),
+            ObjectFile::Job(id, file) => self.job_value(caller, id, file),
         }
     }
 
@@ -90,6 +96,7 @@ impl Namespace {
         match file {
             ObjectFile::Disk(id, file) => self.disk_command(caller, id, file, text),
             ObjectFile::Key(id, file) => self.key_command(caller, id, file, text),
+            ObjectFile::Job(id, file) => self.job_command(caller, id, file, text),
         }
     }
 }

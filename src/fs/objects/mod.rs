@@ -6,6 +6,7 @@
 
 mod disk;
 mod dispatch;
+mod job;
 mod key;
 mod object;
 

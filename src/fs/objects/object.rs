@@ -1,9 +1,10 @@
 //! The nouns, their objects, and the files of an object.
 
 use super::disk::DiskFile;
+use super::job::JobFile;
 use super::key::KeyFile;
 use crate::fs::files::Use;
-use crate::id::{DiskId, KeyId};
+use crate::id::{DiskId, JobId, KeyId};
 
 macro_rules! objects {
     ($($collection:ident $name:literal $variant:ident($id:ty, $file:ident),)*) => {
@@ -96,6 +97,7 @@ macro_rules! objects {
 objects! {
     Disks "disks" Disk(DiskId, DiskFile),
     Keys "keys" Key(KeyId, KeyFile),
+    Jobs "jobs" Job(JobId, JobFile),
 }
 
 impl Collection {

@@ -4,6 +4,7 @@ use super::agency::AgencyCommand;
 use super::audit::AuditCommand;
 use super::default_encryption::DefaultEncryptionCommand;
 use super::disk::DiskCommand;
+use super::job::JobCommand;
 use super::key::KeyCommand;
 use super::mount::MountCommand;
 use crate::auth::Caller;
@@ -23,6 +24,8 @@ pub enum Command {
     Audit(AuditCommand),
     /// On the default encryption of the project.
     DefaultEncryption(DefaultEncryptionCommand),
+    /// On long work.
+    Job(JobCommand),
     /// On the whole mount.
     Mount(MountCommand),
 }
@@ -43,6 +46,7 @@ impl Command {
             "default-encryption" => {
                 DefaultEncryptionCommand::from_words(verb, fields)?.map(Command::DefaultEncryption)
             }
+            "job" => JobCommand::from_words(verb, fields)?.map(Command::Job),
             "mount" => MountCommand::from_words(verb, fields)?.map(Command::Mount),
             _ => None,
         };
@@ -66,6 +70,7 @@ impl Service {
             Command::DefaultEncryption(command) => {
                 self.execute_on_default_encryption(caller, command)
             }
+            Command::Job(command) => self.execute_on_jobs(caller, command),
             Command::Mount(command) => self.execute_on_mount(caller, command),
         }
     }

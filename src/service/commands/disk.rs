@@ -5,7 +5,7 @@ use crate::auth::{Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
-use crate::service::{DiskEntry, Fields, Reply, Service};
+use crate::service::{DiskEntry, Fields, JobKind, NewJob, Reply, Service, StartedJob};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
 
@@ -26,6 +26,8 @@ pub enum DiskCommand {
     Extend(Name, ByteLen),
     /// Wrap the data key by the newest version of its master key.
     Rewrap(Name),
+    /// Do so with all encrypted disks the caller may use: a job, of so many disks a second.
+    RewrapAll(Option<u64>),
     /// Remove payload and record.
     Delete(Name),
 }
@@ -70,7 +72,10 @@ impl DiskCommand {
             "attach" => DiskCommand::Attach(words.need_name("name")?, access(words)?),
             "detach" => DiskCommand::Detach(words.need_name("name")?, detach_mode(words)?),
             "extend" => DiskCommand::Extend(words.need_name("name")?, size(words)?),
-            "rewrap" => DiskCommand::Rewrap(words.need_name("name")?),
+            "rewrap" => match words.take_flag("all")? {
+                Some(true) => DiskCommand::RewrapAll(words.take_limit()?),
+                Some(false) | None => DiskCommand::Rewrap(words.need_name("name")?),
+            },
             "delete" => DiskCommand::Delete(words.need_name("name")?),
             _ => return Ok(None),
         }))
@@ -103,6 +108,20 @@ impl Service {
             }
             DiskCommand::Rewrap(name) => {
                 self.on_disk(caller, &name, |permit, entry| self.rewrap(permit, entry))
+            }
+            DiskCommand::RewrapAll(limit) => {
+                let _permit = self.permit(caller, Action::CreateObject)?;
+                self.require_agency(caller)?;
+                let new = NewJob {
+                    kind: JobKind::RewrapAll,
+                    subject: "all disks".to_owned(),
+                    total: None,
+                    limit,
+                };
+                let job = self.start_job(caller, new, move |service, context| {
+                    service.rewrap_all(caller, context)
+                })?;
+                Ok(Reply::Started(StartedJob { job: job.id }))
             }
             DiskCommand::Delete(name) => {
                 let (entry, permit) = self.usable(caller, &name)?;

@@ -141,6 +141,7 @@ impl Service {
             }
             KeyCommand::ConfirmDeletion(alias) => {
                 let view = kms.confirm_deletion(&alias)?;
+                self.tell_of_key("key.destroyed", &view);
                 log::info!("key={} alias={} destroyed uid={}", view.id, view.alias, caller.uid());
                 return Ok(Reply::DONE);
             }
@@ -169,6 +170,7 @@ impl Service {
             KeyCommand::SetAlias(alias, new) => ("renamed", kms.set_alias(&alias, new)?),
             KeyCommand::Describe(alias, text) => ("described", kms.describe(&alias, text)?),
         };
+        self.tell_of_key(&format!("key.{verb}"), &view);
         log::info!("key={} alias={} {verb} uid={}", view.id, view.alias, caller.uid());
         Ok(Reply::Key(self.describe_key(caller, &view)))
     }

@@ -12,6 +12,7 @@ mod audit;
 mod command;
 mod default_encryption;
 mod disk;
+mod job;
 mod key;
 mod mount;
 
@@ -20,5 +21,6 @@ pub use audit::AuditCommand;
 pub use command::Command;
 pub use default_encryption::DefaultEncryptionCommand;
 pub use disk::{DetachMode, DiskCommand, NewDisk, encryption_never_changes};
+pub use job::JobCommand;
 pub use key::{KeyCommand, NewKeyRequest};
 pub use mount::{MountCommand, StopMode};

@@ -10,6 +10,8 @@ use crate::service::{Fields, Reply, Service};
 pub enum MountCommand {
     /// All of it at a glance.
     Status,
+    /// Bring those who read events to the end of the file: the mount is to be taken away.
+    EndEvents,
     /// End the daemon.
     Stop(StopMode),
 }
@@ -27,6 +29,7 @@ impl MountCommand {
     pub(super) fn from_words(verb: &str, words: &mut Fields) -> Result<Option<MountCommand>> {
         Ok(Some(match verb {
             "status" => MountCommand::Status,
+            "end-events" => MountCommand::EndEvents,
             "stop" => MountCommand::Stop(stop_mode(words)?),
             _ => return Ok(None),
         }))
@@ -45,6 +48,11 @@ impl Service {
             MountCommand::Status => {
                 let permit = self.permit(caller, Action::EnterControl)?;
                 Ok(Reply::Status(Box::new(self.describe_mount(&permit)?)))
+            }
+            MountCommand::EndEvents => {
+                let _permit = self.permit(caller, Action::StopMount)?;
+                self.events().end_readers();
+                Ok(Reply::DONE)
             }
             MountCommand::Stop(mode) => {
                 let _permit = self.permit(caller, Action::StopMount)?;
