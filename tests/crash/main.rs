@@ -13,14 +13,33 @@ mod controls;
 mod kills;
 mod load;
 mod machine;
+mod moving;
 mod power;
+mod start;
 mod syscalls;
+#[path = "../pkcs11/token.rs"]
+#[allow(dead_code)]
+mod token;
 mod writers;
 
 fn main() -> std::process::ExitCode {
     if let Some(code) = writers::be_a_writer() {
         return code;
     }
-    let files = [kills::trials(), power::trials(), syscalls::trials(), controls::trials()];
+    // SoftHSM2 finds its tokens by an environment variable, which a process with threads must not
+    // set.
+    if support::soft_token_module().is_some()
+        && let Some(ended) = token::in_a_place_for_tokens()
+    {
+        return ended;
+    }
+    let files = [
+        start::trials(),
+        moving::trials(),
+        kills::trials(),
+        power::trials(),
+        syscalls::trials(),
+        controls::trials(),
+    ];
     support::run_trials(files.into_iter().flatten().collect())
 }

@@ -16,6 +16,6 @@ pub use ledger::{Damage, Harm, Ledger};
 pub use medium::{Manner, Medium, Unflushed};
 pub use reference::{Reference, State, is_tried};
 pub use stamp::{Found, SECTOR, read_stamp, stamp};
-pub use strace::{CHANGING_CALLS, Call, EVERY_CALL, Injection, Strace};
+pub use strace::{CHANGING_CALLS, Call, EVERY_CALL, Injection, Strace, calls_in, let_go_of};
 pub use verb::{VERBS, Verb};
 pub use world::{Observed, World};

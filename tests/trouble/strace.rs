@@ -97,26 +97,27 @@ impl Strace {
         tracer
     }
 
-    /// Runs a program under injection to its end; its exit code.
-    pub fn run(
+    /// Starts a program under injection; without any, the calls are watched. The program is the
+    /// returned child itself, so that it can outlive its tracer, which is ended by [`let_go_of`].
+    #[track_caller]
+    pub fn start(
         calls: &str,
-        what: Injection,
-        when: &str,
+        injection: Option<(Injection, &str)>,
         log: &Path,
         program: &str,
         arguments: &[&str],
-    ) -> i32 {
-        use std::os::unix::process::ExitStatusExt;
-        let status = command(&[(calls, what, when)], log)
-            .arg("-D")
-            .arg(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap()
+    ) -> Child {
+        let mut command = match injection {
+            Some((what, when)) => command(&[(calls, what, when)], log),
+            None => {
+                let mut command = command(&[], log);
+                command.args(["-e", &format!("trace={calls}")]);
+                command
+            }
+        };
+        command.arg("-D").arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
     }
 
     /// Lets the process go; whether anything was injected.
@@ -125,26 +126,10 @@ impl Strace {
         has_injected(&self.log)
     }
 
-    /// Lets the process go; the calls it made, in their order, each as often as the thread that
-    /// made it most often did.
+    /// Lets the process go; the calls it made, as [`calls_in`] tells them.
     pub fn calls(mut self) -> Vec<Call> {
         self.let_go();
-        let mut counts = BTreeMap::new();
-        let mut calls = Vec::new();
-        for line in std::fs::read_to_string(&self.log).unwrap().lines() {
-            let Some((thread, rest)) = line.split_once(' ') else { continue };
-            let Some((name, _)) = rest.trim_start().split_once('(') else { continue };
-            if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                continue;
-            }
-            let count = counts.entry((thread.to_owned(), name.to_owned())).or_insert(0);
-            *count += 1;
-            let call = Call { name: name.to_owned(), number: *count };
-            if !calls.contains(&call) {
-                calls.push(call);
-            }
-        }
-        calls
+        calls_in(&self.log)
     }
 
     fn let_go(&mut self) {
@@ -166,6 +151,43 @@ impl Drop for Strace {
     fn drop(&mut self) {
         self.let_go();
     }
+}
+
+/// Ends the tracer of a process, which goes on.
+pub fn let_go_of(pid: u32) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:\t"));
+    if let Some(tracer) = tracer.filter(|tracer| *tracer != "0") {
+        // It does not heed other signals when it is nobody's child.
+        run("kill", &["-KILL", tracer]);
+        wait_until("the tracer has let go", || !is_traced_at_all(pid));
+    }
+}
+
+fn is_traced_at_all(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
+}
+
+/// The calls that a log tells of, in their order, each as often as the thread that made it most
+/// often did.
+pub fn calls_in(log: &Path) -> Vec<Call> {
+    let mut counts = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in std::fs::read_to_string(log).unwrap().lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((name, _)) = rest.trim_start().split_once('(') else { continue };
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            continue;
+        }
+        let count = counts.entry((thread.to_owned(), name.to_owned())).or_insert(0);
+        *count += 1;
+        let call = Call { name: name.to_owned(), number: *count };
+        if !calls.contains(&call) {
+            calls.push(call);
+        }
+    }
+    calls
 }
 
 /// Whether the log of a tracer tells of an injection.

@@ -100,8 +100,8 @@ impl World {
         self.mount.evsfs(&confirmed(verb.command))
     }
 
-    /// Keeps a copy of the state directory.
-    fn save(&self) {
+    /// Keeps a copy of the state directory. No daemon runs.
+    pub fn save(&self) {
         copy_tree(self.mount.state_dir(), &self.template);
     }
 
