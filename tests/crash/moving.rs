@@ -66,7 +66,7 @@ impl Rig {
         let arguments =
             ["hsm", "migrate", "-c", from.to_str().unwrap(), "--to", to.to_str().unwrap()];
         let mut child =
-            Strace::start(calls, injection, &self.trace(), self.mount.program(), &arguments);
+            Strace::start(calls, injection, &self.trace(), &[], self.mount.program(), &arguments);
         let status = child.wait().unwrap();
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
     }

@@ -104,6 +104,7 @@ impl Strace {
         calls: &str,
         injection: Option<(Injection, &str)>,
         log: &Path,
+        environment: &[(&str, &Path)],
         program: &str,
         arguments: &[&str],
     ) -> Child {
@@ -115,6 +116,9 @@ impl Strace {
                 command
             }
         };
+        for (name, value) in environment {
+            command.arg("-E").arg(format!("{name}={}", value.display()));
+        }
         command.arg("-D").arg(program).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
