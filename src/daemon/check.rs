@@ -1,7 +1,7 @@
 //! The offline check of a state directory.
 
 use super::assembly::{open_hsm, open_records};
-use super::migrate::refuse_unfinished_move;
+use super::migrate::{left_of_a_move, refuse_unfinished_move, remove_what_a_move_left};
 use super::state_dir;
 use crate::config::Config;
 use crate::crypto::SecretText;
@@ -51,6 +51,17 @@ pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Resu
     let records = open_records(config, &*hsm)?;
     let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
     let mut report = CheckReport { checked: 0, findings: Vec::new() };
+    if let Some(directory) = left_of_a_move(&config.state_dir) {
+        if repair {
+            remove_what_a_move_left(&config.state_dir)?;
+        }
+        report.findings.push(Finding {
+            file: directory,
+            problem: "a move of the keys that was interrupted left this directory".to_owned(),
+            remedy: "evsfs check --repair, or mount once".to_owned(),
+            repaired: repair,
+        });
+    }
 
     let kms = match Kms::open(records.clone(), hsm.clone(), Arc::new(SystemClock)) {
         Ok(kms) => {

@@ -97,6 +97,8 @@ impl RecordStore for DirStore {
         let _shape = self.shape.write();
         let Some(directory) = self.directory_of(path)? else { return Ok(()) };
         directory.remove(path.name())?;
+        // Nobody writes while the shape changes, so what a failed writer could not remove can go.
+        directory.remove_leftovers()?;
         for directory in path.directories().skip(1).collect::<Vec<_>>().into_iter().rev() {
             let Some((parent, name)) = directory.rsplit_once('/') else { break };
             if let Some(parent) = self.descend(parent)? {

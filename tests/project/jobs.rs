@@ -117,8 +117,6 @@ fn service(state_dir: &Path) -> Arc<Service> {
             default_sector_size: SectorSize::S4096,
             reattach: true,
             jobs: 1,
-            passthrough: false,
-            direct_backing: false,
             cache: CacheMode::Writeback,
             kernel: crate::support::kernel_under_test(),
             passthrough: false,

@@ -18,6 +18,8 @@ pub enum Needs {
     Token,
     /// What `Root` needs, and these programs.
     RootAnd(&'static [&'static str]),
+    /// What `RootAnd` needs, and a token in software.
+    RootAndToken(&'static [&'static str]),
     /// Nothing but the program.
     Nothing,
 }
@@ -28,7 +30,9 @@ impl Needs {
         let is_root = rustix::process::geteuid().is_root();
         match self {
             Needs::Nothing => None,
-            Needs::Token | Needs::FuseAndToken if soft_token_module().is_none() => {
+            Needs::Token | Needs::FuseAndToken | Needs::RootAndToken(_)
+                if soft_token_module().is_none() =>
+            {
                 Some("softhsm2 or opensc is not installed".to_owned())
             }
             Needs::Token => None,
@@ -41,7 +45,7 @@ impl Needs {
                 Some("the kernel has no FUSE passthrough".to_owned())
             }
             Needs::Passthrough => None,
-            Needs::RootAnd(programs) => {
+            Needs::RootAnd(programs) | Needs::RootAndToken(programs) => {
                 let program = programs.iter().find(|program| !is_installed(program))?;
                 Some(format!("{program} is not installed"))
             }
