@@ -9,8 +9,9 @@ use super::request::Request;
 use super::rewrap;
 use super::session::Session;
 use super::table::{Align, Table, facts};
-use crate::error::{Code, Error, ErrorKind, Result};
+use crate::error::{Code, Result};
 use crate::id::{Alias, Name};
+use crate::service::DiskSource;
 use crate::units::{ByteLen, SectorSize};
 use serde_json::Value;
 
@@ -137,20 +138,11 @@ fn creation(args: &DiskCreateArgs) -> Result<Request> {
         .with_given("key", key.as_ref().map(Alias::as_str))
         .with_given("sector_size", args.sector_size);
     if let Some(source) = &args.from {
-        check_source(source)?;
-        request = request.with("from", source.as_str());
+        request = request.with("from", DiskSource::parse(source)?.to_string());
     }
     match &args.backing {
         Some(path) if args.overwrite => request.with("overwrite", true).with_path("backing", path),
         Some(path) => request.with_path("backing", path),
         None => Ok(request),
-    }
-}
-
-fn check_source(source: &str) -> Result<()> {
-    match source.split_once(':') {
-        Some(("backup" | "image", name)) => Name::parse(name).map(drop),
-        _ => Err(Error::new(ErrorKind::Invalid, format!("{source:?} is not a source of a disk"))
-            .remedy("use --from backup:NAME or --from image:NAME")),
     }
 }

@@ -5,6 +5,7 @@ use super::control_plane::Service;
 use super::describe::DiskInfo;
 use super::payload::Existing;
 use super::record::{DiskRecord, Stage};
+use super::reply::Reply;
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
@@ -17,10 +18,24 @@ pub(super) const MIN_SIZE: ByteLen = ByteLen::MIB;
 pub(super) const MAX_SIZE: ByteLen = ByteLen::new(64 * ByteLen::TIB.get());
 
 impl Service {
-    pub(super) fn create_disk(&self, permit: Permit, request: NewDisk) -> Result<DiskInfo> {
+    pub(super) fn create_disk(&self, permit: Permit, request: NewDisk) -> Result<Reply> {
+        match request.from.clone() {
+            None => self.create_empty_disk(permit, request).map(Reply::Disk),
+            Some(source) => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("a disk cannot be made from {source} yet"),
+            )
+            .remedy("leave out `from`")),
+        }
+    }
+
+    fn create_empty_disk(&self, permit: Permit, request: NewDisk) -> Result<DiskInfo> {
         let caller = permit.caller();
         let sector_size = request.sector_size.unwrap_or(self.settings.default_sector_size);
-        check_size(request.size, sector_size)?;
+        let size = request.size.ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "\"size\" is missing").code(Code::EVS_1010)
+        })?;
+        check_size(size, sector_size)?;
         let encrypted = request.encrypted.unwrap_or_else(|| self.encrypts_by_default());
         if !encrypted && let Some(key) = &request.key {
             let message =
@@ -34,7 +49,7 @@ impl Service {
         }
         let now = self.clock.now();
         let mut record =
-            DiskRecord::new(request.name.clone(), request.size, sector_size, caller.uid(), now);
+            DiskRecord::new(request.name.clone(), size, sector_size, caller.uid(), now);
         record.backing = request.backing.clone();
         let reservation = self.catalogue.reserve(record.clone())?;
         let made = (|| {

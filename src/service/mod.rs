@@ -44,7 +44,7 @@ pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use catalogue::DiskEntry;
 pub use commands::{
     AgencyCommand, AuditCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand,
-    JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
+    DiskSource, JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
     encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};

@@ -32,6 +32,9 @@ pub struct DiskRecord {
     /// Attached in this way when the daemon last ran (RULES D9).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     attached: Option<AttachedAs>,
+    /// What it was made from, in the words of the command that made it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
     /// Where the payload lies, if not beside this record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backing: Option<PathBuf>,
@@ -81,6 +84,7 @@ impl DiskRecord {
             owner,
             created: super::describe::shown_time(created),
             attached: None,
+            source: None,
             backing: None,
             error: None,
             dk: None,

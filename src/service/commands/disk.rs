@@ -1,6 +1,7 @@
 //! Commands on disks.
 
 use super::command::Command;
+use super::disk_source::DiskSource;
 use crate::auth::{Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
@@ -37,8 +38,10 @@ pub enum DiskCommand {
 pub struct NewDisk {
     /// Its name.
     pub name: Name,
-    /// Its size.
-    pub size: ByteLen,
+    /// Its size; `None` is that of its source.
+    pub size: Option<ByteLen>,
+    /// What fills it; `None` leaves it empty.
+    pub from: Option<DiskSource>,
     /// Encrypted or not for life; `None` leaves it to the project's default (RULES D2).
     pub encrypted: Option<bool>,
     /// The master key; `None` leaves it to the project's default (RULES D4).
@@ -93,7 +96,7 @@ impl Service {
         match command {
             DiskCommand::Create(request) => {
                 let permit = self.permit(caller, Action::CreateObject)?;
-                Ok(Reply::Disk(self.create_disk(permit, request)?))
+                self.create_disk(permit, request)
             }
             DiskCommand::List => Ok(Reply::Disks(self.list_disks(caller)?)),
             DiskCommand::Show(name) => self.on_disk(caller, &name, |_, _| Ok(())),
@@ -152,13 +155,7 @@ pub fn encryption_never_changes() -> Error {
 }
 
 fn new_disk(words: &mut Fields) -> Result<NewDisk> {
-    if let Some(source) = words.take_text("from")? {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("a disk cannot be made from {source:?}: backups and images are not built yet"),
-        )
-        .remedy("leave out `from`"));
-    }
+    let from = words.take_text("from")?.map(|text| DiskSource::parse(&text)).transpose()?;
     let sector_size = match words.take_text("sector_size")? {
         None => None,
         Some(text) => {
@@ -170,7 +167,12 @@ fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     };
     Ok(NewDisk {
         name: words.need_name("name")?,
-        size: size(words)?,
+        size: match (words.has("size"), &from) {
+            // The source has a size.
+            (false, Some(_)) => None,
+            _ => Some(size(words)?),
+        },
+        from,
         encrypted: words.take_flag("encrypted")?,
         key: words.take_alias("key")?,
         sector_size,
@@ -215,7 +217,7 @@ mod tests {
             request("disk.create", &[("name", "db"), ("size", "10G"), ("encrypted", "yes")])
                 .unwrap();
         let Command::Disk(DiskCommand::Create(disk)) = command else { panic!("{command:?}") };
-        assert_eq!(disk.size, ByteLen::new(10 << 30));
+        assert_eq!((disk.size, disk.from), (Some(ByteLen::new(10 << 30)), None));
         assert_eq!((disk.encrypted, disk.key, disk.sector_size), (Some(true), None, None));
     }
 
