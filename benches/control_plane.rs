@@ -203,6 +203,7 @@ fn create_disk(service: &Service, name: Name, key: Option<Alias>) {
         name,
         size: Some(ByteLen::MIB),
         from: None,
+        limit: None,
         encrypted: Some(true),
         key,
         sector_size: None,

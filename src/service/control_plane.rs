@@ -4,6 +4,7 @@ use super::attached::Attached;
 use super::attachment::{Attachment, AttachmentId};
 use super::catalogue::{Catalogue, DiskEntry};
 use super::events::Events;
+use super::images::Images;
 use super::jobs::Jobs;
 use super::kernel_cache::KernelCache;
 use super::payload::Payloads;
@@ -48,6 +49,7 @@ pub struct Service {
     pub(super) kernel: Arc<dyn KernelCache>,
     pub(super) payloads: Payloads,
     pub(super) catalogue: Catalogue,
+    pub(super) images: Images,
     pub(super) started: jiff::Timestamp,
     pub(super) jobs: Jobs,
     pub(super) events: Events,
@@ -77,6 +79,7 @@ impl Service {
             kernel,
             payloads,
             catalogue: Catalogue::default(),
+            images: Images::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
         })

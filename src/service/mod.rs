@@ -27,6 +27,8 @@ mod detach;
 mod events;
 mod extend;
 mod fields;
+mod fill;
+mod images;
 mod jobs;
 mod kernel_cache;
 mod keys;
@@ -44,16 +46,19 @@ pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use catalogue::DiskEntry;
 pub use commands::{
     AgencyCommand, AuditCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand,
-    DiskSource, JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
-    encryption_never_changes,
+    DiskSource, ImageCommand, ImageCopy, ImageImport, JobCommand, KeyCommand, MountCommand,
+    NewDisk, NewKeyRequest, StopMode, encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo, KeyInfo,
+    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo,
     StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
+pub use images::{
+    ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image_record,
+};
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;

@@ -1,7 +1,8 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo, KeyInfo, StatusInfo,
+    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo,
+    StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
@@ -22,6 +23,10 @@ pub enum Reply {
     Keys(Vec<KeyInfo>),
     /// What a customer needs to wrap key material.
     ImportParameters(ImportParametersInfo),
+    /// One image.
+    Image(ImageInfo),
+    /// Images, sorted by name.
+    Images(Vec<ImageInfo>),
     /// The agency.
     Agency(AgencyInfo),
     /// Entries of the audit log.

@@ -25,6 +25,7 @@ impl Service {
                 Err(error) => log::error!("disk={name} is not served: {error}"),
             }
         }
+        self.load_images()?;
         for entry in to_attach {
             self.reattach(&entry);
         }

@@ -104,6 +104,7 @@ impl Rig {
             name: Name::parse("db").unwrap(),
             size: Some(ByteLen::MIB),
             from: None,
+            limit: None,
             encrypted: Some(true),
             key: Some(alias()),
             sector_size: None,

@@ -4,6 +4,7 @@ use super::agency::AgencyCommand;
 use super::audit::AuditCommand;
 use super::default_encryption::DefaultEncryptionCommand;
 use super::disk::DiskCommand;
+use super::image::ImageCommand;
 use super::job::JobCommand;
 use super::key::KeyCommand;
 use super::mount::MountCommand;
@@ -24,6 +25,8 @@ pub enum Command {
     Audit(AuditCommand),
     /// On the default encryption of the project.
     DefaultEncryption(DefaultEncryptionCommand),
+    /// On images.
+    Image(ImageCommand),
     /// On long work.
     Job(JobCommand),
     /// On the whole mount.
@@ -46,6 +49,7 @@ impl Command {
             "default-encryption" => {
                 DefaultEncryptionCommand::from_words(verb, fields)?.map(Command::DefaultEncryption)
             }
+            "image" => ImageCommand::from_words(verb, fields)?.map(Command::Image),
             "job" => JobCommand::from_words(verb, fields)?.map(Command::Job),
             "mount" => MountCommand::from_words(verb, fields)?.map(Command::Mount),
             _ => None,
@@ -70,6 +74,7 @@ impl Service {
             Command::DefaultEncryption(command) => {
                 self.execute_on_default_encryption(caller, command)
             }
+            Command::Image(command) => self.execute_on_images(caller, command),
             Command::Job(command) => self.execute_on_jobs(caller, command),
             Command::Mount(command) => self.execute_on_mount(caller, command),
         }

@@ -52,6 +52,8 @@ pub struct NewDisk {
     pub backing: Option<PathBuf>,
     /// Whether data that lies at `backing` may be overwritten.
     pub overwrite: bool,
+    /// At most so many bytes a second of its source.
+    pub limit: Option<u64>,
 }
 
 /// How to detach.
@@ -156,6 +158,8 @@ pub fn encryption_never_changes() -> Error {
 
 fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     let from = words.take_text("from")?.map(|text| DiskSource::parse(&text)).transpose()?;
+    // Nothing takes long where nothing is copied, and there is nothing to limit.
+    let is_filled = from.is_some();
     let sector_size = match words.take_text("sector_size")? {
         None => None,
         Some(text) => {
@@ -178,6 +182,7 @@ fn new_disk(words: &mut Fields) -> Result<NewDisk> {
         sector_size,
         backing: words.take_text("backing")?.map(PathBuf::from),
         overwrite: words.take_flag("overwrite")?.unwrap_or(false),
+        limit: if is_filled { words.take_limit()? } else { None },
     })
 }
 

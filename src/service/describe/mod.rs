@@ -2,6 +2,7 @@
 //! and how it is made. The fields of an object are the files of its control directory.
 
 mod disk;
+mod image;
 mod job;
 mod key;
 mod mount;
@@ -9,6 +10,7 @@ mod project;
 mod time;
 
 pub use disk::DiskInfo;
+pub use image::ImageInfo;
 pub use job::JobInfo;
 pub use key::{ImportParametersInfo, KeyInfo, VersionInfo};
 pub use mount::StatusInfo;

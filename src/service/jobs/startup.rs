@@ -75,6 +75,11 @@ impl Service {
             JobKind::RewrapAll => {
                 Some(Box::new(move |service, context| service.rewrap_all(owner, context)))
             }
+            // What they were making is gone.
+            JobKind::DiskCreate
+            | JobKind::ImageCreate
+            | JobKind::ImageImport
+            | JobKind::ImageCopy => None,
         }
     }
 }
