@@ -3,6 +3,7 @@
 use super::audit_args::AuditCommand;
 use super::bench_args::BenchArgs;
 use super::hsm_args::HsmCommand;
+use super::image_args::ImageCommand;
 use super::job_args::{JobCommand, WorkArgs};
 use std::path::PathBuf;
 
@@ -66,6 +67,9 @@ pub(super) enum Command {
     /// See what the KMS was asked for, and by whom
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make, import, copy and export images, from which disks and servers are made
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Follow and cancel long work
     #[command(subcommand)]
     Job(JobCommand),
@@ -242,6 +246,8 @@ pub(super) struct DiskCreateArgs {
     /// Lose the data that is found there
     #[arg(long, requires = "backing")]
     pub overwrite: bool,
+    #[command(flatten)]
+    pub work: WorkArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -375,6 +381,7 @@ impl Command {
             Command::Mount(_) => "nothing was mounted".to_owned(),
             Command::Umount(_) => "nothing was unmounted".to_owned(),
             Command::Status => "the status cannot be shown".to_owned(),
+            Command::Image(command) => command.undone(),
             Command::Job(command) => command.undone(),
             Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
@@ -402,6 +409,7 @@ impl Command {
             Command::Mount(_) => "mount",
             Command::Umount(_) => "umount",
             Command::Status => "status",
+            Command::Image(command) => command.path(),
             Command::Job(command) => command.path(),
             Command::Events { .. } => "events",
             Command::Check(_) => "check",
@@ -518,6 +526,13 @@ mod tests {
             ("evsfs disk rewrap --all", "disk rewrap"),
             ("evsfs disk rewrap --all --limit 10 --no-wait", "disk rewrap"),
             ("evsfs disk rewrap --all --detach", "disk rewrap"),
+            ("evsfs image create web --disk db --limit 10M", "image create"),
+            ("evsfs image import web f.qcow2 --encrypted --key a", "image import"),
+            ("evsfs image copy web web2 --encrypted --no-wait", "image copy"),
+            ("evsfs image export web f --format qcow2", "image export"),
+            ("evsfs image list", "image list"),
+            ("evsfs image show web", "image show"),
+            ("evsfs image delete web --yes", "image delete"),
             ("evsfs job list --json", "job list"),
             ("evsfs job show 9b1d", "job show"),
             ("evsfs job watch 9b1d", "job watch"),

@@ -4,12 +4,13 @@ use super::agency;
 use super::args::{DiskCommand, DiskCreateArgs};
 use super::blast_radius;
 use super::failure::Outcome;
+use super::job;
 use super::object::Object;
 use super::request::Request;
 use super::rewrap;
 use super::session::Session;
 use super::table::{Align, Table, facts};
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
 use crate::service::DiskSource;
 use crate::units::{ByteLen, SectorSize};
@@ -38,7 +39,19 @@ const MEMBERS: [&str; 16] = [
 /// Runs one `disk` command.
 pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
     match command {
+        DiskCommand::Create(args) if args.from.is_some() => {
+            if job::carry_out(session, creation(args)?, &args.work)?.is_none() {
+                return Ok(());
+            }
+            let disk = session.call(&named("disk.show", &args.name)?)?;
+            session.answer(&disk, |disk| table(&Value::Array(vec![disk.clone()])))
+        }
         DiskCommand::Create(args) => {
+            if args.work.limit.is_some() || args.work.no_wait {
+                return Err(Error::new(ErrorKind::Invalid, "an empty disk is made at once")
+                    .remedy("leave out --limit and --no-wait, or say --from")
+                    .into());
+            }
             let disk = agency::call_or_offer(session, &creation(args)?)?;
             session.answer(&disk, |disk| table(&Value::Array(vec![disk.clone()])))
         }

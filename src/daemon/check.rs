@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
 use crate::kms::Kms;
 use crate::records::RecordPath;
-use crate::service::{DiskRecord, Payloads, Stage, check_job_record};
+use crate::service::{DiskRecord, Payloads, Stage, check_image_record, check_job_record};
 use crate::sys::SystemClock;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,6 +144,12 @@ pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Resu
                 remedy: "the data cannot be restored; delete the disk".to_owned(),
                 repaired: false,
             });
+        }
+    }
+    for name in records.list(&RecordPath::parse("images")?)? {
+        report.checked += 1;
+        if let Err(error) = check_image_record(&records, &name) {
+            report.add(config.state_dir.join("images").join(&name).join("image.toml"), &error);
         }
     }
     for name in records.list(&RecordPath::parse("jobs")?)? {

@@ -12,6 +12,7 @@ impl Collection {
         match self {
             Collection::Disks => Some("disk.create"),
             Collection::Keys => Some("key.create"),
+            Collection::Images => Some("image.create"),
             // Verbs that take long make them.
             Collection::Jobs => None,
         }
@@ -20,7 +21,7 @@ impl Collection {
     /// What a caller must be allowed to do to use `create`.
     pub const fn create_action(self) -> Action {
         match self {
-            Collection::Disks | Collection::Jobs => Action::CreateObject,
+            Collection::Disks | Collection::Images | Collection::Jobs => Action::CreateObject,
             Collection::Keys => Action::ManageKeys,
         }
     }
@@ -36,6 +37,7 @@ impl Namespace {
         match collection {
             Collection::Disks => self.disks(caller),
             Collection::Keys => self.keys(caller),
+            Collection::Images => self.images(caller),
             Collection::Jobs => self.jobs(caller),
         }
     }
@@ -50,6 +52,7 @@ impl Namespace {
         match collection {
             Collection::Disks => self.disk_named(caller, name),
             Collection::Keys => self.key_named(caller, name),
+            Collection::Images => self.image_named(caller, name),
             Collection::Jobs => self.job_named(caller, name),
         }
     }
@@ -59,6 +62,7 @@ impl Namespace {
         match object {
             Object::Disk(id) => self.service().visible_disk(caller, id).is_some(),
             Object::Key(id) => self.key_with_id(caller, id).is_some(),
+            Object::Image(id) => self.service().visible_image(caller, id).is_some(),
             Object::Job(id) => self.service().visible_job(caller, id).is_some(),
         }
     }
@@ -66,7 +70,7 @@ impl Namespace {
     /// Whether a file of an object is one this caller may operate, as opposed to look at.
     pub(in crate::fs) fn operates(&self, caller: Caller, file: ObjectFile) -> bool {
         match file {
-            ObjectFile::Disk(..) | ObjectFile::Job(..) => true,
+            ObjectFile::Disk(..) | ObjectFile::Image(..) | ObjectFile::Job(..) => true,
             ObjectFile::Key(_, file) => self.operates_key(caller, file),
         }
     }
@@ -79,6 +83,7 @@ impl Namespace {
         match file {
             ObjectFile::Disk(id, file) => self.disk_value(caller, id, file),
             ObjectFile::Key(id, file) => self.key_value(caller, id, file),
+            ObjectFile::Image(id, file) => self.image_value(caller, id, file),
             ObjectFile::Job(id, file) => self.job_value(caller, id, file),
         }
     }
@@ -96,6 +101,7 @@ impl Namespace {
         match file {
             ObjectFile::Disk(id, file) => self.disk_command(caller, id, file, text),
             ObjectFile::Key(id, file) => self.key_command(caller, id, file, text),
+            ObjectFile::Image(id, file) => self.image_command(caller, id, file, text),
             ObjectFile::Job(id, file) => self.job_command(caller, id, file, text),
         }
     }

@@ -6,9 +6,11 @@
 
 mod disk;
 mod dispatch;
+mod image;
 mod job;
 mod key;
 mod object;
 
 pub use disk::DiskFile;
+pub use image::ImageFile;
 pub use object::{Collection, Object, ObjectFile};

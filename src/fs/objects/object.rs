@@ -1,10 +1,11 @@
 //! The nouns, their objects, and the files of an object.
 
 use super::disk::DiskFile;
+use super::image::ImageFile;
 use super::job::JobFile;
 use super::key::KeyFile;
 use crate::fs::files::Use;
-use crate::id::{DiskId, JobId, KeyId};
+use crate::id::{DiskId, ImageId, JobId, KeyId};
 
 macro_rules! objects {
     ($($collection:ident $name:literal $variant:ident($id:ty, $file:ident),)*) => {
@@ -97,6 +98,7 @@ macro_rules! objects {
 objects! {
     Disks "disks" Disk(DiskId, DiskFile),
     Keys "keys" Key(KeyId, KeyFile),
+    Images "images" Image(ImageId, ImageFile),
     Jobs "jobs" Job(JobId, JobFile),
 }
 

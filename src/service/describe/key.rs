@@ -44,6 +44,10 @@ pub struct KeyInfo {
     pub attached_disks: Vec<Name>,
     /// How many more disks are under it; none for a caller who may not know, who manages no keys.
     pub foreign_disks: Option<usize>,
+    /// The images under it that the caller may see.
+    pub images: Vec<Name>,
+    /// How many more images are under it; none for a caller who may not know.
+    pub foreign_images: Option<usize>,
 }
 
 /// A version of a key.
@@ -53,7 +57,7 @@ pub struct VersionInfo {
     pub version: u32,
     /// When it got its material, RFC 3339.
     pub created: String,
-    /// How many disks have their data key wrapped by it: all, for those who manage keys; for
+    /// How many disks and images have their data key wrapped by it: all, for those who manage keys; for
     /// others, of those they may see.
     pub disks: usize,
 }
@@ -127,6 +131,11 @@ impl Service {
                 .authority
                 .allows(caller, Action::ManageKeys)
                 .then_some(dependants.foreign),
+            images: dependants.images,
+            foreign_images: self
+                .authority
+                .allows(caller, Action::ManageKeys)
+                .then_some(dependants.foreign_images),
         }
     }
 }
