@@ -129,7 +129,7 @@ pub(super) fn named(op: &str, name: &str) -> Result<Request> {
     Ok(Request::new(op).with("name", Name::parse(name)?.as_str()))
 }
 
-fn parsed_size(text: &str) -> Result<ByteLen> {
+pub(super) fn parsed_size(text: &str) -> Result<ByteLen> {
     ByteLen::parse(text).map_err(|cause| cause.code(Code::EVS_1010))
 }
 

@@ -91,7 +91,7 @@ fn make(session: &mut Session<'_>, name: &str, request: Request, work: &WorkArgs
     session.answer(&image, |image| table(&Value::Array(vec![image.clone()])))
 }
 
-fn with_encryption(
+pub(super) fn with_encryption(
     request: Request,
     encrypted: Option<bool>,
     key: Option<&str>,

@@ -12,6 +12,7 @@
 //! * A closed pipe at the other end of stdout is no error, and no panic reaches a user.
 
 mod agency;
+mod agency_args;
 mod args;
 mod audit;
 mod audit_args;
@@ -45,6 +46,8 @@ mod request;
 mod rewrap;
 mod run;
 mod secret_source;
+mod server;
+mod server_args;
 mod session;
 mod status;
 mod table;

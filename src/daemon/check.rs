@@ -10,7 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
 use crate::kms::Kms;
 use crate::records::RecordPath;
-use crate::service::{DiskRecord, Payloads, Stage, check_image_record, check_job_record};
+use crate::service::{
+    DiskRecord, Payloads, Stage, check_image_record, check_job_record, check_server_record,
+};
 use crate::sys::SystemClock;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,6 +152,12 @@ pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Resu
         report.checked += 1;
         if let Err(error) = check_image_record(&records, &name) {
             report.add(config.state_dir.join("images").join(&name).join("image.toml"), &error);
+        }
+    }
+    for name in records.list(&RecordPath::parse("servers")?)? {
+        report.checked += 1;
+        if let Err(error) = check_server_record(&records, &name) {
+            report.add(config.state_dir.join("servers").join(&name), &error);
         }
     }
     for name in records.list(&RecordPath::parse("jobs")?)? {

@@ -39,6 +39,10 @@ evsfs control directory
   images/NAME/finish        write: a newline, before `data` is closed, when all of it is written
   images/NAME/delete        write: the image's name
 
+  servers/create            write: name=web image=deb [data-disks=\"name=a,size=1G name=b,size=2G\"]
+  servers/NAME/...          one value a file: status image system-disk data-disks attached ...
+  servers/NAME/delete       write: the server's name, and with-data-disks if they go too
+
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...
   jobs/ID/cancel            write: a newline
 

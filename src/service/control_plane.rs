@@ -9,6 +9,7 @@ use super::jobs::Jobs;
 use super::kernel_cache::KernelCache;
 use super::payload::Payloads;
 use super::record::DiskRecord;
+use super::servers::Servers;
 use super::settings::Settings;
 use super::stop::StopSwitch;
 use crate::auth::{Action, Authority, Caller, Permit, Project};
@@ -50,6 +51,7 @@ pub struct Service {
     pub(super) payloads: Payloads,
     pub(super) catalogue: Catalogue,
     pub(super) images: Images,
+    pub(super) servers: Servers,
     pub(super) started: jiff::Timestamp,
     pub(super) jobs: Jobs,
     pub(super) events: Events,
@@ -80,6 +82,7 @@ impl Service {
             payloads,
             catalogue: Catalogue::default(),
             images: Images::default(),
+            servers: Servers::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
         })

@@ -1,5 +1,6 @@
 //! Making a disk (RULES D2 to D4, D11 to D13).
 
+use super::catalogue::DiskEntry;
 use super::commands::{DiskSource, NewDisk};
 use super::control_plane::Service;
 use super::describe::DiskInfo;
@@ -12,6 +13,7 @@ use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::kms::Kms;
 use crate::units::{ByteLen, SectorSize};
+use std::sync::Arc;
 
 /// The smallest disk (RULES D11).
 pub(super) const MIN_SIZE: ByteLen = ByteLen::MIB;
@@ -33,8 +35,13 @@ impl Service {
 
     fn create_empty_disk(&self, permit: Permit, request: NewDisk) -> Result<DiskInfo> {
         let caller = permit.caller();
-        let UnfilledDisk { reservation, mut record, existing } =
-            self.unfilled_disk(caller, &request)?;
+        let new = self.unfilled_disk(caller, &request)?;
+        Ok(self.describe_disk(&*self.make_empty_disk(new)?))
+    }
+
+    /// Puts a disk on the medium that nothing fills.
+    pub(super) fn make_empty_disk(&self, new: UnfilledDisk) -> Result<Arc<DiskEntry>> {
+        let UnfilledDisk { reservation, mut record, existing } = new;
         if let Err(error) = self.make_payload(&mut record, existing) {
             if !self.unmake(&record) {
                 // Its record may say that the disk is ready, and the next start will believe it: a
@@ -48,7 +55,7 @@ impl Service {
         log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
         let entry = reservation.made(record);
         self.tell_of_disk("disk.created", &entry);
-        Ok(self.describe_disk(&entry))
+        Ok(entry)
     }
 
     /// Takes the name of a new disk and makes its data key; nothing of it lies on the medium yet.

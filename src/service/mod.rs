@@ -36,6 +36,7 @@ mod payload;
 mod record;
 mod reply;
 mod rewrap;
+mod servers;
 mod settings;
 mod startup;
 mod status;
@@ -47,12 +48,12 @@ pub use catalogue::DiskEntry;
 pub use commands::{
     AgencyCommand, AuditCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand,
     DiskSource, ImageCommand, ImageCopy, ImageImport, JobCommand, KeyCommand, MountCommand,
-    NewDisk, NewKeyRequest, StopMode, encryption_never_changes,
+    NewDisk, NewKeyRequest, NewServer, ServerCommand, StopMode, encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
     AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo,
-    StatusInfo, VersionInfo,
+    ServerInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
@@ -64,6 +65,10 @@ pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
 pub use reply::{Reply, StartedJob};
+pub use servers::{
+    DataDisks, DiskRole, Membership, ServerEntry, ServerRecord, ServerStatus, Servers,
+    check_server_record,
+};
 pub use settings::Settings;
 pub use status::{DiskEvent, DiskStatus, Resting};
 pub use stop::StopSwitch;

@@ -1,5 +1,6 @@
 //! What is remembered of a disk, at `disks/<id>/disk.toml` (INTERFACE section 7).
 
+use super::servers::Membership;
 use crate::crypto::WrappedDk;
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +45,9 @@ pub struct DiskRecord {
     /// The data key, wrapped.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dk: Option<WrappedDk>,
+    /// The server it belongs to, and as what.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server: Option<Membership>,
 }
 
 /// How far the making or unmaking of a disk has got, so that a restart can end what a crash left.
@@ -88,6 +92,7 @@ impl DiskRecord {
             backing: None,
             error: None,
             dk: None,
+            server: None,
         }
     }
 

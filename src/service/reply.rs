@@ -2,7 +2,7 @@
 
 use super::describe::{
     AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo,
-    StatusInfo,
+    ServerInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
@@ -27,6 +27,10 @@ pub enum Reply {
     Image(ImageInfo),
     /// Images, sorted by name.
     Images(Vec<ImageInfo>),
+    /// One server.
+    Server(ServerInfo),
+    /// Servers, sorted by name.
+    Servers(Vec<ServerInfo>),
     /// The agency.
     Agency(AgencyInfo),
     /// Entries of the audit log.

@@ -10,6 +10,7 @@ mod image;
 mod job;
 mod key;
 mod object;
+mod server;
 
 pub use disk::DiskFile;
 pub use image::ImageFile;

@@ -8,6 +8,7 @@ use super::image::ImageCommand;
 use super::job::JobCommand;
 use super::key::KeyCommand;
 use super::mount::MountCommand;
+use super::server::ServerCommand;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::{Fields, Reply, Service};
@@ -27,6 +28,8 @@ pub enum Command {
     DefaultEncryption(DefaultEncryptionCommand),
     /// On images.
     Image(ImageCommand),
+    /// On servers.
+    Server(ServerCommand),
     /// On long work.
     Job(JobCommand),
     /// On the whole mount.
@@ -50,6 +53,7 @@ impl Command {
                 DefaultEncryptionCommand::from_words(verb, fields)?.map(Command::DefaultEncryption)
             }
             "image" => ImageCommand::from_words(verb, fields)?.map(Command::Image),
+            "server" => ServerCommand::from_words(verb, fields)?.map(Command::Server),
             "job" => JobCommand::from_words(verb, fields)?.map(Command::Job),
             "mount" => MountCommand::from_words(verb, fields)?.map(Command::Mount),
             _ => None,
@@ -75,6 +79,7 @@ impl Service {
                 self.execute_on_default_encryption(caller, command)
             }
             Command::Image(command) => self.execute_on_images(caller, command),
+            Command::Server(command) => self.execute_on_servers(caller, command),
             Command::Job(command) => self.execute_on_jobs(caller, command),
             Command::Mount(command) => self.execute_on_mount(caller, command),
         }

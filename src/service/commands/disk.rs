@@ -105,9 +105,10 @@ impl Service {
             DiskCommand::Attach(name, access) => {
                 self.on_disk(caller, &name, |permit, entry| self.attach(permit, entry, access))
             }
-            DiskCommand::Detach(name, mode) => {
-                self.on_disk(caller, &name, |permit, entry| self.detach(permit, entry, mode))
-            }
+            DiskCommand::Detach(name, mode) => self.on_disk(caller, &name, |permit, entry| {
+                self.must_not_be_system_disk(entry, "detached")?;
+                self.detach(permit, entry, mode)
+            }),
             DiskCommand::Extend(name, size) => {
                 self.on_disk(caller, &name, |permit, entry| self.extend(permit, entry, size))
             }
@@ -130,6 +131,7 @@ impl Service {
             }
             DiskCommand::Delete(name) => {
                 let (entry, permit) = self.usable(caller, &name)?;
+                self.must_not_be_system_disk(&entry, "deleted")?;
                 self.delete(permit, &entry)?;
                 Ok(Reply::DONE)
             }
@@ -156,7 +158,7 @@ pub fn encryption_never_changes() -> Error {
         .remedy("create another disk and copy the data")
 }
 
-fn new_disk(words: &mut Fields) -> Result<NewDisk> {
+pub(super) fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     let from = words.take_text("from")?.map(|text| DiskSource::parse(&text)).transpose()?;
     // Nothing takes long where nothing is copied, and there is nothing to limit.
     let is_filled = from.is_some();

@@ -17,6 +17,7 @@ mod image;
 mod job;
 mod key;
 mod mount;
+mod server;
 
 pub use agency::AgencyCommand;
 pub use audit::AuditCommand;
@@ -28,3 +29,4 @@ pub use image::{ImageCommand, ImageCopy, ImageImport};
 pub use job::JobCommand;
 pub use key::{KeyCommand, NewKeyRequest};
 pub use mount::{MountCommand, StopMode};
+pub use server::{NewServer, ServerCommand};

@@ -7,6 +7,7 @@ mod job;
 mod key;
 mod mount;
 mod project;
+mod server;
 mod time;
 
 pub use disk::DiskInfo;
@@ -15,4 +16,5 @@ pub use job::JobInfo;
 pub use key::{ImportParametersInfo, KeyInfo, VersionInfo};
 pub use mount::StatusInfo;
 pub use project::{AgencyInfo, DefaultEncryptionInfo};
+pub use server::ServerInfo;
 pub(super) use time::shown_time;

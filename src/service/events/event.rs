@@ -1,10 +1,10 @@
 //! One event.
 
 use crate::auth::{AGENCY_NAME, Action};
-use crate::id::{Alias, DiskId, ImageId, JobId, KeyId, Name, Uid};
+use crate::id::{Alias, DiskId, ImageId, JobId, KeyId, Name, ServerId, Uid};
 use crate::kms::KeyView;
 use crate::service::describe::shown_time;
-use crate::service::{DiskEntry, ImageEntry, JobInfo};
+use crate::service::{DiskEntry, ImageEntry, JobInfo, ServerEntry};
 use serde::Serialize;
 
 /// Something that happened, as a line, and what a caller must be allowed in order to read it.
@@ -37,6 +37,13 @@ struct ImageLine<'a> {
     id: ImageId,
     size: u64,
     encrypted: bool,
+    owner: Uid,
+}
+
+#[derive(Serialize)]
+struct ServerLine<'a> {
+    name: &'a Name,
+    id: ServerId,
     owner: Uid,
 }
 
@@ -87,6 +94,12 @@ impl Event {
         let (name, id, owner) = (image.name(), image.id(), image.owner());
         let what = ImageLine { name, id, size, encrypted, owner };
         Event::new(event, now, what, Action::UseObject { owner })
+    }
+
+    /// Of a server.
+    pub fn of_server(event: &str, now: jiff::Timestamp, server: &ServerEntry) -> Event {
+        let (name, id, owner) = (server.name(), server.id(), server.owner());
+        Event::new(event, now, ServerLine { name, id, owner }, Action::UseObject { owner })
     }
 
     /// Of a key.

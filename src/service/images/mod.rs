@@ -35,4 +35,4 @@ pub use entry::{ImageEntry, ImageStatus, Images};
 pub use import::ImageUpload;
 pub use record::ImageRecord;
 pub use startup::check_image_record;
-pub(super) use to_disk::OpenImage;
+pub(super) use to_disk::{OpenImage, follow_image};

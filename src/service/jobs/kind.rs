@@ -16,6 +16,8 @@ pub enum JobKind {
     ImageImport,
     /// Makes an image of another.
     ImageCopy,
+    /// Makes a server with its disks.
+    ServerCreate,
 }
 
 /// What a job counts.
@@ -36,6 +38,7 @@ impl JobKind {
             JobKind::ImageCreate => "image-create",
             JobKind::ImageImport => "image-import",
             JobKind::ImageCopy => "image-copy",
+            JobKind::ServerCreate => "server-create",
         }
     }
 
@@ -46,7 +49,8 @@ impl JobKind {
             JobKind::DiskCreate
             | JobKind::ImageCreate
             | JobKind::ImageImport
-            | JobKind::ImageCopy => JobUnit::Bytes,
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => JobUnit::Bytes,
         }
     }
 
@@ -57,7 +61,8 @@ impl JobKind {
             JobKind::DiskCreate
             | JobKind::ImageCreate
             | JobKind::ImageImport
-            | JobKind::ImageCopy => false,
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => false,
         }
     }
 }

@@ -79,7 +79,8 @@ impl Service {
             JobKind::DiskCreate
             | JobKind::ImageCreate
             | JobKind::ImageImport
-            | JobKind::ImageCopy => None,
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => None,
         }
     }
 }
