@@ -65,6 +65,8 @@ impl Service {
         let total = Some(opened.chain.content().get());
         let new_job = NewJob { kind: JobKind::DiskCreate, subject, total, limit };
         let job = self.start_job(caller, new_job, move |service, context| {
+            // All of it moves in, its hold on the image too.
+            let opened = opened;
             service.fill_disk(caller, new, (&opened.chain, &opened.opener), context).map(drop)
         })?;
         Ok(Reply::Started(StartedJob { job: job.id }))
