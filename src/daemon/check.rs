@@ -11,7 +11,7 @@ use crate::id::DiskId;
 use crate::kms::Kms;
 use crate::records::RecordPath;
 use crate::service::{
-    DiskRecord, Payloads, Stage, check_image_record, check_job_record, check_server_record,
+    DiskRecord, Payloads, Stage, check_image, check_job_record, check_server_record,
 };
 use crate::sys::SystemClock;
 use std::path::PathBuf;
@@ -150,8 +150,9 @@ pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Resu
     }
     for name in records.list(&RecordPath::parse("images")?)? {
         report.checked += 1;
-        if let Err(error) = check_image_record(&records, &name) {
-            report.add(config.state_dir.join("images").join(&name).join("image.toml"), &error);
+        let images = config.state_dir.join("images");
+        if let Err(error) = check_image(&records, &images, &name) {
+            report.add(images.join(&name), &error);
         }
     }
     for name in records.list(&RecordPath::parse("servers")?)? {

@@ -58,7 +58,7 @@ pub use describe::{
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
 pub use images::{
-    ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image_record,
+    ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
 };
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kernel_cache::{KernelCache, NoKernelCache};

@@ -12,6 +12,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("i3_hostile_qcow2_files_are_refused_with_the_reason", TOOLS, i3_hostile_qcow2_files),
         trial("i3_damaged_qcow2_files_never_become_an_image", TOOLS, i3_damaged_qcow2_files),
+        trial("i9_the_offline_check_finds_it", TOOLS, i9_the_offline_check_finds_it),
         trial("i9_a_damaged_image_makes_no_disk", TOOLS, i9_a_damaged_image_makes_no_disk),
     ]
 }
@@ -118,4 +119,20 @@ fn i9_a_damaged_image_makes_no_disk() {
     mount.evsfs(&["server", "create", "s", "--image", "a"]).refused(7);
     assert_eq!(names_of(&mount, "server"), [""; 0]);
     assert_eq!(left_in(&mount, "disks").len(), 0);
+}
+
+/// I9: a manifest that was edited is found without a mount and without a key.
+fn i9_the_offline_check_finds_it() {
+    let mount = Mount::new();
+    import(&mount, "a", &["--encrypted"]);
+    let id = shown(&mount, "image", "a", "id");
+    let place = mount.state_dir().join("images").join(id.as_str().unwrap());
+    mount.stop();
+    let config = mount.config_path();
+    let check = || mount.evsfs_plain(&["check", "-c", text(&config)]);
+    check().ok();
+    edit(&place.join("manifest.0"), 30, b"x");
+    let output = check();
+    assert_ne!(output.code, 0, "{output:?}");
+    assert!(format!("{output:?}").contains(id.as_str().unwrap()), "{output:?}");
 }

@@ -38,7 +38,7 @@ const DISK_VALUES: [&str; 16] = [
     "io",
 ];
 const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
-const KEY_VALUES: [&str; 14] = [
+const KEY_VALUES: [&str; 16] = [
     "id",
     "state",
     "origin",
@@ -87,8 +87,10 @@ fn found_and_not_listed() {
         "error",
         "events",
         "help",
+        "images",
         "jobs",
         "keys",
+        "servers",
         "version",
     ] {
         assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");

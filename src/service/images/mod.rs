@@ -34,5 +34,5 @@ pub use content::ImageContent;
 pub use entry::{ImageEntry, ImageStatus, Images};
 pub use import::ImageUpload;
 pub use record::ImageRecord;
-pub use startup::check_image_record;
+pub use startup::check_image;
 pub(super) use to_disk::{OpenImage, follow_image};

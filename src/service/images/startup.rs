@@ -2,19 +2,28 @@
 
 use super::entry::{ImageEntry, ImageStatus};
 use super::record::ImageRecord;
+use crate::archive::{Archive, Chain};
 use crate::auth::{Action, Caller, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ImageId, Name};
 use crate::records::{RecordPath, Records};
 use crate::service::{Service, Stage};
+use std::path::Path;
 use std::sync::Arc;
 
-/// Looks whether an image's record in a state directory that no daemon works on can be read.
+/// Looks whether an image in a state directory that no daemon works on is whole: its record and its
+/// manifest, and that its data is as long as it must be. `images` is the directory of all of them.
 ///
 /// # Errors
-/// `integrity`, naming what is damaged.
-pub fn check_image_record(records: &Records, directory: &str) -> Result<()> {
-    load(records, ImageId::parse(directory)?).map(drop)
+/// `integrity`, naming what is damaged; `wrong-status` for one that a crash left half-made.
+pub fn check_image(records: &Records, images: &Path, directory: &str) -> Result<()> {
+    let record = load(records, ImageId::parse(directory)?)?;
+    let archive = record.filter(|record| record.stage == Stage::Ready).and_then(|r| r.archive);
+    let Some(archive) = archive else {
+        let message = "the image was left half-made or half-deleted";
+        return Err(Error::new(ErrorKind::WrongStatus, message).remedy("mount once"));
+    };
+    Chain::open(vec![Archive::open(&images.join(directory), archive)?]).map(drop)
 }
 
 fn load(records: &Records, id: ImageId) -> Result<Option<ImageRecord>> {
