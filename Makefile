@@ -2,13 +2,14 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-kernels bench install-deps
+.PHONY: help demo test test-kernels bench bench-peers install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
 	@echo "make bench      speed of the cipher kernels, the control plane and a mount on this machine"
+	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
 
 demo:
 	@sh examples/quickstart.sh
@@ -40,3 +41,7 @@ bench: install-deps
 	$(CARGO) bench --quiet --bench sector_kernels
 	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh
+
+# The systems take turns in each round, so run it on a quiet machine but not on a special one.
+bench-peers: install-deps
+	@python3 benches/peers.py --write
