@@ -88,7 +88,7 @@ fn open(store: &Arc<dyn RecordStore>, scratch: &Path, clock: &Arc<ManualClock>) 
         Some(token) => Arc::new(Pkcs11Hsm::open(token.settings())?),
         None => Arc::new(SoftHsm::open(&scratch.join("root.key"), &scratch.join("hsm"))?),
     };
-    let records = Records::new(Arc::clone(store), hsm.record_key()?);
+    let records = Records::open(Arc::clone(store), hsm.record_key()?)?;
     Kms::open(records, hsm, clock.clone())
 }
 

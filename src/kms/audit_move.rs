@@ -86,7 +86,7 @@ mod tests {
         let old = fixture.kms.audit.records();
         let other = || {
             let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
-            Records::new(Arc::new(MemoryStore::new()), key)
+            Records::open(Arc::new(MemoryStore::new()), key).unwrap()
         };
         let (new, actor) = (other(), Actor::User(Uid::ROOT));
         move_audit(old, &new, actor, Timestamp::UNIX_EPOCH).unwrap();

@@ -21,9 +21,12 @@
 //! `pkcs11_token` (finding the token, sessions, the one login) and `pkcs11_patience` (calls that may
 //! be slow).
 //!
-//! Not covered: somebody who can write the state directory can put back an older record with its
-//! genuine seal, such as that of a disabled key from when it was enabled. Material that was
-//! destroyed does not come back by that.
+//! Before a key is used its record is read again: one that was edited, deleted or put back as it was
+//! earlier since is refused by name, and nothing but that key with it.
+//!
+//! Not covered: somebody who can write the state directory can put all of it back as it was earlier,
+//! and with it a disabled key from when it was enabled. Material that was destroyed in a token does
+//! not come back by that.
 
 mod audit_entry;
 mod audit_log;

@@ -11,8 +11,11 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// A file being written has a name of this form until it is complete.
-const LEFTOVER_PREFIX: &str = ".new-";
+/// What is not in its place has a name of this form: the prefix, a random UUID, a dot, and the name
+/// of the place.
+const ASIDE_PREFIX: &str = ".new-";
+/// Digits and dashes of a UUID.
+const UUID_CHARS: usize = 36;
 
 /// An open directory. It stays the same directory when its path is renamed or replaced.
 #[derive(Debug)]
@@ -131,28 +134,53 @@ impl PrivateDir {
     ///
     /// Written under another name, synchronised, renamed, and the directory synchronised: loss of
     /// power at any moment leaves the old file or the new one. What a crash leaves under the other
-    /// name is removed by [`super::DirStore::open`]. No lock is held meanwhile: callers at the same
-    /// time meet in the file system's journal, which makes them durable together
+    /// name is removed by [`PrivateDir::remove_leftovers`]. No lock is held meanwhile: callers at
+    /// the same time meet in the file system's journal, which makes them durable together
     /// (`benches/control_plane.rs` shows by how much).
     ///
     /// # Errors
     /// `io`, `no-space`. The old file is still there unless only the last synchronisation failed.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let place = self.place.join(name);
-        let writing = |cause| Error::io(format!("writing {}", place.display()), cause);
-        let unfinished = format!("{LEFTOVER_PREFIX}{}", uuid::Uuid::new_v4());
-        let file = PrivateFile::create_in(self.fd.as_fd(), Path::new(&unfinished), &place)?;
-        let written = file
-            .file()
-            .write_all(bytes)
-            .and_then(|()| file.file().sync_all())
-            .and_then(|()| Ok(rustix::fs::renameat(&self.fd, &unfinished, &self.fd, name)?));
-        if let Err(cause) = written {
+        let unfinished = self.write_aside(name, bytes)?;
+        if let Err(error) = self.rename(&unfinished, name) {
             // Best effort: the next start removes what is left here.
             let _ = rustix::fs::unlinkat(&self.fd, &unfinished, AtFlags::empty());
-            return Err(writing(cause));
+            return Err(error);
         }
         self.sync()
+    }
+
+    /// Writes a file (mode 0600) that is to have this name, under another, which is given back. Its
+    /// bytes are durable; its name is with the next synchronisation of the directory.
+    pub(super) fn write_aside(&self, name: &str, bytes: &[u8]) -> Result<String> {
+        let place = self.place.join(name);
+        let aside = aside_name(name);
+        let file = PrivateFile::create_in(self.fd.as_fd(), Path::new(&aside), &place)?;
+        let written = file.file().write_all(bytes).and_then(|()| file.file().sync_all());
+        if let Err(cause) = written {
+            // Best effort: the next start removes what is left here.
+            let _ = rustix::fs::unlinkat(&self.fd, &aside, AtFlags::empty());
+            return Err(Error::io(format!("writing {}", place.display()), cause));
+        }
+        Ok(aside)
+    }
+
+    /// Takes a file away from its name, durably, and gives the name it has then; `None` when there
+    /// is none.
+    pub(super) fn take_aside(&self, name: &str) -> Result<Option<String>> {
+        let aside = aside_name(name);
+        match rustix::fs::renameat(&self.fd, name, &self.fd, &aside) {
+            Ok(()) => self.sync().map(|()| Some(aside)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(cause) => Err(self.failed("removing a file of", cause)),
+        }
+    }
+
+    /// Gives a file another name, in place of the one that has it.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(|cause| {
+            Error::io(format!("writing {}", self.place.join(to).display()), cause.into())
+        })
     }
 
     /// Removes a file, durably; whether it was there.
@@ -176,7 +204,7 @@ impl PrivateDir {
             .entries()?
             .into_iter()
             .map(|(name, _)| name)
-            .filter(|name| is_finished(name))
+            .filter(|name| !is_aside(name))
             .collect())
     }
 
@@ -186,7 +214,7 @@ impl PrivateDir {
     /// `io`.
     pub fn remove_leftovers(&self) -> Result<()> {
         for (name, kind) in self.entries()? {
-            if kind == EntryKind::Other && !is_finished(&name) {
+            if kind == EntryKind::Other && is_aside(&name) {
                 private_file::unlink_in(
                     self.fd.as_fd(),
                     Path::new(&name),
@@ -261,7 +289,7 @@ impl PrivateDir {
         }
     }
 
-    fn sync(&self) -> Result<()> {
+    pub(super) fn sync(&self) -> Result<()> {
         rustix::fs::fsync(&self.fd).map_err(|cause| self.failed("synchronising", cause))
     }
 
@@ -296,6 +324,16 @@ fn directory_flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-fn is_finished(name: &str) -> bool {
-    !name.starts_with(LEFTOVER_PREFIX)
+fn aside_name(name: &str) -> String {
+    format!("{ASIDE_PREFIX}{}.{name}", uuid::Uuid::new_v4())
+}
+
+/// Whether a file of this name is not in its place.
+pub(super) fn is_aside(name: &str) -> bool {
+    name.starts_with(ASIDE_PREFIX)
+}
+
+/// The name of the place that a file aside is for, as far as it tells.
+pub(super) fn place_of_aside(aside: &str) -> Option<&str> {
+    aside.strip_prefix(ASIDE_PREFIX)?.get(UUID_CHARS..)?.strip_prefix('.')
 }
