@@ -51,6 +51,11 @@ pub(super) fn open_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
     Records::open(Arc::new(DirStore::open(&config.state_dir)?), hsm.record_key()?)
 }
 
+/// As [`open_records`], for who only looks and must write nothing.
+pub(super) fn look_at_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
+    Records::look_at(Arc::new(DirStore::open(&config.state_dir)?), hsm.record_key()?)
+}
+
 /// Puts a service together; its disks are not loaded yet.
 pub(super) fn assemble(
     config: &Config,

@@ -116,6 +116,7 @@ impl Kms {
             recording.of_alias(alias);
             let change = self.ring.change();
             let mut key = self.ring.find(alias)?;
+            self.ring.check_record(key.id)?;
             key.clone().apply(Operation::Destroy)?;
             let is_doubted = match key.deletion_date.map(|date| self.deadlines.judge(date)) {
                 Some(Deadline::Passed) => false,

@@ -35,6 +35,7 @@ mod audit_verify;
 mod audit_walk;
 mod claims;
 mod clock_watch;
+mod damaged_key;
 mod data_keys;
 mod deadlines;
 mod deletion;
@@ -59,8 +60,9 @@ mod state;
 mod upload;
 
 pub use audit_entry::{Actor, AuditEntry, AuditEvent};
-pub use audit_move::{is_audit, move_audit};
+pub use audit_move::{is_audit, move_audit, record_acceptance};
 pub use audit_verify::{AuditFault, AuditReport, verify_audit_offline};
+pub use damaged_key::{DamagedKey, KeyFindings, examine_keys};
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
 pub use hsm_move::KeyMove;

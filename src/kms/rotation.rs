@@ -134,6 +134,7 @@ impl Kms {
         recording: &mut Recording<'_>,
     ) -> Result<KeyView> {
         let id = key.id;
+        self.ring.check_record(id)?;
         // Before the claim, so that a key that cannot rotate says why.
         self.rotatable(id, operation)?;
         let _claim = self.claims.take(id, &key.alias)?;
@@ -165,7 +166,7 @@ impl Kms {
 
     /// The key, if it may rotate at this moment.
     fn rotatable(&self, id: KeyId, operation: Operation) -> Result<Key> {
-        let mut key = self.ring.get(id).ok_or_else(|| Key::gone(format!("key {id}")))?;
+        let mut key = self.ring.require(id)?;
         self.refuse_past_deadline(&key)?;
         key.apply(operation)?;
         Ok(key)

@@ -71,6 +71,11 @@ impl PrivateDir {
         Ok(PrivateDir { fd, place: self.place.clone() })
     }
 
+    /// Whether a file of this name is not in its place: being written, or taken away.
+    pub fn is_aside(name: &std::ffi::OsStr) -> bool {
+        name.to_str().is_some_and(is_aside)
+    }
+
     /// The path it was opened by.
     pub fn place(&self) -> &Path {
         &self.place

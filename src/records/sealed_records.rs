@@ -279,6 +279,11 @@ impl Records {
         Ok(paths)
     }
 
+    /// Whether there should be a record at a path.
+    pub fn knows(&self, path: &RecordPath) -> bool {
+        self.ledger.newest(path).is_some()
+    }
+
     /// The bytes of a record that should be in its place and lie aside.
     fn bytes_to_put_in_place(&self, aside: &Aside) -> Result<Option<Vec<u8>>> {
         let path = &aside.path;

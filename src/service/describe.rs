@@ -6,8 +6,12 @@ use super::execute::Service;
 use super::reply::{DiskInfo, KeyInfo, StatusInfo, VersionInfo, shown_time};
 use crate::auth::{AGENCY_NAME, Action, Caller, Permit};
 use crate::disk::Access;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
+use crate::id::{Alias, KeyId};
 use crate::kms::{KeyView, Origin};
+
+/// What is shown as the state of a key whose record cannot be used.
+const DAMAGED: &str = "damaged";
 
 impl Service {
     pub(super) fn list_disks(&self, caller: Caller) -> Result<Vec<DiskInfo>> {
@@ -22,7 +26,7 @@ impl Service {
         let status = state.status;
         drop(state);
         let key = record.dk.as_ref().map(|dk| dk.key);
-        let view = key.map(|id| (id, self.kms.by_id(id).ok()));
+        let view = key.map(|id| (id, self.kms.by_id(id)));
         DiskInfo {
             id: record.id,
             name: entry.name().clone(),
@@ -30,12 +34,13 @@ impl Service {
             size: record.size().get(),
             encrypted: record.is_encrypted(),
             key: view.as_ref().map(|(id, view)| match view {
-                Some(view) => view.alias.to_string(),
-                None => id.to_string(),
+                Ok(view) => view.alias.to_string(),
+                Err(_) => id.to_string(),
             }),
             key_state: view.as_ref().map(|(_, view)| match view {
-                Some(view) => view.state.name(),
-                None => "gone",
+                Ok(view) => view.state.name(),
+                Err(error) if error.kind() == ErrorKind::KeyGone => "gone",
+                Err(_) => DAMAGED,
             }),
             key_version: record.dk.as_ref().map(|dk| dk.version),
             sector_size: record.sector_size().len().get(),
@@ -49,14 +54,56 @@ impl Service {
         }
     }
 
-    /// All keys as replies show them, the default key first.
+    /// All keys as replies show them, the default key first, damaged ones last.
     pub(super) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
         let mut all = self.dependants_by_key(caller);
-        self.kms
-            .list()
-            .iter()
-            .map(|view| self.key_info(caller, view, all.remove(&view.id).unwrap_or_default()))
-            .collect()
+        let mut of = |id| all.remove(&id).unwrap_or_default();
+        let keys = self.kms.list();
+        let sound = keys.iter().map(|view| self.key_info(caller, view, of(view.id)));
+        let mut keys: Vec<KeyInfo> = sound.collect();
+        for key in self.kms.damaged() {
+            // What is no key's file is in the log and in `evsfs check` only.
+            if let Some(id) = key.id
+                && let Ok(alias) = Alias::parse(&id.to_string())
+            {
+                keys.push(self.damaged_key_info(caller, id, alias, &key.problem, of(id)));
+            }
+        }
+        keys
+    }
+
+    /// A key of which nothing is known but its id, which stands in the place of its alias.
+    fn damaged_key_info(
+        &self,
+        caller: Caller,
+        id: KeyId,
+        alias: Alias,
+        problem: &str,
+        dependants: Dependants,
+    ) -> KeyInfo {
+        let foreign_disks = self.foreign_count(caller, &dependants);
+        KeyInfo {
+            id,
+            alias,
+            state: DAMAGED,
+            origin: "unknown",
+            created: String::new(),
+            deletion_date: None,
+            version: 0,
+            rotation: String::new(),
+            rotation_date: None,
+            expiry_date: None,
+            versions: Vec::new(),
+            description: problem.to_owned(),
+            deletion_waits_until: None,
+            disks: dependants.disks,
+            attached_disks: dependants.attached,
+            foreign_disks,
+        }
+    }
+
+    fn foreign_count(&self, caller: Caller, dependants: &Dependants) -> Option<usize> {
+        self.authority.allows(caller, Action::ManageKeys).then_some(dependants.foreign)
     }
 
     /// A key as replies and control files show it.
@@ -104,12 +151,9 @@ impl Service {
             versions: versions.collect(),
             description: view.description.to_string(),
             deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
+            foreign_disks: self.foreign_count(caller, &dependants),
             disks: dependants.disks,
             attached_disks: dependants.attached,
-            foreign_disks: self
-                .authority
-                .allows(caller, Action::ManageKeys)
-                .then_some(dependants.foreign),
         }
     }
 }

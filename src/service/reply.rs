@@ -52,7 +52,7 @@ pub struct DiskInfo {
     pub encrypted: bool,
     /// The alias of its master key, or the key's id when the key is gone.
     pub key: Option<String>,
-    /// `enabled`, `disabled`, `pending-deletion`, `pending-import` or `gone`.
+    /// `enabled`, `disabled`, `pending-deletion`, `pending-import`, `gone` or `damaged`.
     pub key_state: Option<&'static str>,
     /// The version of the master key that wraps its data key.
     pub key_version: Option<u32>,
@@ -79,11 +79,12 @@ pub struct DiskInfo {
 pub struct KeyInfo {
     /// Its id.
     pub id: KeyId,
-    /// Its alias.
+    /// Its alias; its id when it is damaged.
     pub alias: Alias,
-    /// `enabled`, `disabled`, `pending-deletion` or `pending-import`.
+    /// `enabled`, `disabled`, `pending-deletion` or `pending-import`; `damaged` when its record cannot
+    /// be used, and then the description says why.
     pub state: &'static str,
-    /// `kms` or `external`.
+    /// `kms` or `external`; `unknown` when it is damaged.
     pub origin: &'static str,
     /// When it was made, RFC 3339.
     pub created: String,
