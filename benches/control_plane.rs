@@ -16,7 +16,8 @@ use evsfs::id::{Alias, Description, DiskId, Name, Uid};
 use evsfs::kms::{CmkVersion, Hsm, Kms, NewKey, Origin, SoftHsm};
 use evsfs::records::{DirStore, Records};
 use evsfs::service::{
-    Command, DetachMode, NewDisk, NewKeyRequest, NoKernelCache, Parts, Reply, Service, Settings,
+    AgencyCommand, Command, DetachMode, DiskCommand, KeyCommand, MountCommand, NewDisk,
+    NewKeyRequest, NoKernelCache, Parts, Reply, Service, Settings,
 };
 use evsfs::sys::SystemClock;
 use evsfs::units::{ByteLen, SectorSize};
@@ -88,8 +89,8 @@ fn pairs(place: &Path) {
 }
 
 fn attach_and_detach(service: &Service, name: &Name) {
-    service.execute(ROOT, Command::DiskAttach(name.clone(), Access::ReadWrite)).unwrap();
-    service.execute(ROOT, Command::DiskDetach(name.clone(), DetachMode::WhenIdle)).unwrap();
+    service.execute(ROOT, DiskCommand::Attach(name.clone(), Access::ReadWrite)).unwrap();
+    service.execute(ROOT, DiskCommand::Detach(name.clone(), DetachMode::WhenIdle)).unwrap();
 }
 
 /// One thread opens the data keys of 1,000 disks under one key, over and over: in the HSM alone, and
@@ -135,7 +136,7 @@ fn many_disks(place: &Path) {
             origin: Origin::Kms,
             description: Description::default(),
         };
-        service.execute(ROOT, Command::KeyCreate(request)).unwrap();
+        service.execute(ROOT, KeyCommand::Create(request)).unwrap();
     }
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -157,10 +158,10 @@ fn many_disks(place: &Path) {
     let service = state.service();
     show("start", start.elapsed(), goal_time(START_GOAL));
     for (what, command, goal) in [
-        ("disk list", Command::DiskList, goal_time(LIST_GOAL)),
-        ("key list", Command::KeyList, String::new()),
-        ("key show", Command::KeyShow(keys[7].clone()), String::new()),
-        ("status", Command::MountStatus, String::new()),
+        ("disk list", Command::from(DiskCommand::List), goal_time(LIST_GOAL)),
+        ("key list", KeyCommand::List.into(), String::new()),
+        ("key show", KeyCommand::Show(keys[7].clone()).into(), String::new()),
+        ("status", MountCommand::Status.into(), String::new()),
     ] {
         let time = median(|| {
             let reply: Reply = service.execute(ROOT, command.clone()).unwrap();
@@ -207,7 +208,7 @@ fn create_disk(service: &Service, name: Name, key: Option<Alias>) {
         backing: None,
         overwrite: false,
     };
-    service.execute(ROOT, Command::DiskCreate(request)).unwrap();
+    service.execute(ROOT, DiskCommand::Create(request)).unwrap();
 }
 
 /// A state directory that goes with the benchmark.
@@ -249,7 +250,7 @@ impl State {
     }
 
     /// All that a daemon does from its start to its mount.
-    fn service(&self) -> Service {
+    fn service(&self) -> Arc<Service> {
         let hsm = self.hsm();
         let records = self.records(&hsm);
         let kms = Kms::open(records.clone(), hsm, Arc::new(SystemClock)).unwrap();
@@ -266,6 +267,7 @@ impl State {
                 default_key: Alias::evs_default(),
                 default_sector_size: SectorSize::S4096,
                 reattach: true,
+                jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: Kernel::best(),
             },
@@ -277,7 +279,7 @@ impl State {
             kernel: Arc::new(NoKernelCache),
         });
         service.load().unwrap();
-        let _ = service.execute(ROOT, Command::AgencyCreate);
+        let _ = service.execute(ROOT, AgencyCommand::Create);
         service
     }
 }

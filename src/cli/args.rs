@@ -2,6 +2,7 @@
 
 use super::audit_args::AuditCommand;
 use super::hsm_args::HsmCommand;
+use super::job_args::{JobCommand, WorkArgs};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -64,6 +65,15 @@ pub(super) enum Command {
     /// See what the KMS was asked for, and by whom
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Follow and cancel long work
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Show what happens in the mount, as it happens; with --json one object a line
+    Events {
+        /// End after so many
+        #[arg(short = 'n', long, value_name = "N")]
+        count: Option<u64>,
+    },
     /// Look after what protects all keys, while nothing is mounted
     #[command(subcommand)]
     Hsm(HsmCommand),
@@ -195,6 +205,8 @@ pub(super) enum DiskCommand {
         /// All encrypted disks you may use, one after the other
         #[arg(long, conflicts_with = "name")]
         all: bool,
+        #[command(flatten)]
+        work: WorkArgs,
     },
     /// Delete a disk and all data on it
     Delete {
@@ -364,6 +376,8 @@ impl Command {
             Command::Mount(_) => "nothing was mounted".to_owned(),
             Command::Umount(_) => "nothing was unmounted".to_owned(),
             Command::Status => "the status cannot be shown".to_owned(),
+            Command::Job(command) => command.undone(),
+            Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
             Command::Audit(AuditCommand::Show { .. }) => "the audit log cannot be shown".to_owned(),
             Command::Audit(AuditCommand::Verify(_)) => "the audit log is not verified".to_owned(),
@@ -388,6 +402,8 @@ impl Command {
             Command::Mount(_) => "mount",
             Command::Umount(_) => "umount",
             Command::Status => "status",
+            Command::Job(command) => command.path(),
+            Command::Events { .. } => "events",
             Command::Check(_) => "check",
             Command::Audit(AuditCommand::Show { .. }) => "audit show",
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
@@ -499,6 +515,13 @@ mod tests {
             ("evsfs disk extend db --size 20G", "disk extend"),
             ("evsfs disk rewrap db", "disk rewrap"),
             ("evsfs disk rewrap --all", "disk rewrap"),
+            ("evsfs disk rewrap --all --limit 10 --no-wait", "disk rewrap"),
+            ("evsfs disk rewrap --all --detach", "disk rewrap"),
+            ("evsfs job list --json", "job list"),
+            ("evsfs job show 9b1d", "job show"),
+            ("evsfs job watch 9b1d", "job watch"),
+            ("evsfs job cancel 9b1d", "job cancel"),
+            ("evsfs events -n 3", "events"),
             ("evsfs disk delete db --yes", "disk delete"),
             ("evsfs key create finance --description money", "key create"),
             ("evsfs key create finance --external", "key create"),
@@ -556,6 +579,8 @@ mod tests {
             "evsfs key schedule-deletion a --days -1",
             "evsfs disk rewrap",
             "evsfs disk rewrap db --all",
+            "evsfs job",
+            "evsfs job cancel",
             "evsfs key rotation a",
             "evsfs key rotation a maybe",
             "evsfs key import a",

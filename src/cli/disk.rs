@@ -79,7 +79,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
             session.answer(&disk, |_| format!("disk {name:?} has {size} now\n"))
         }
         DiskCommand::Rewrap { name: Some(name), .. } => rewrap::one(session, name),
-        DiskCommand::Rewrap { name: None, .. } => rewrap::all(session),
+        DiskCommand::Rewrap { name: None, work, .. } => rewrap::all(session, work),
         DiskCommand::Delete { name } => {
             let request = named("disk.delete", name)?;
             session.confirm(&format!("This deletes disk {name:?} and all data on it"), name)?;

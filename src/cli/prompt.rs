@@ -11,6 +11,11 @@ pub(super) trait Terminal {
     /// Whether there is a person to ask.
     fn is_interactive(&self) -> bool;
 
+    /// Whether a bar can be drawn on stderr.
+    fn shows_bars(&self) -> bool {
+        false
+    }
+
     /// Shows `question` and returns the line that is typed, without its end; empty at the end of
     /// the input.
     ///
@@ -32,6 +37,10 @@ pub(super) struct ProcessTerminal;
 impl Terminal for ProcessTerminal {
     fn is_interactive(&self) -> bool {
         std::io::stdin().is_terminal()
+    }
+
+    fn shows_bars(&self) -> bool {
+        std::io::stderr().is_terminal()
     }
 
     fn ask(&mut self, question: &str) -> Result<String> {

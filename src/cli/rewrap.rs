@@ -1,6 +1,8 @@
 //! `evsfs disk rewrap`.
 
-use super::failure::{Failure, Outcome};
+use super::failure::Outcome;
+use super::job;
+use super::job_args::WorkArgs;
 use super::object::Object;
 use super::request::Request;
 use super::session::Session;
@@ -14,36 +16,15 @@ pub(super) fn one(session: &mut Session<'_>, name: &str) -> Outcome {
     session.answer(&disk, sentence)
 }
 
-/// Does so with all encrypted disks, one after the other; an interruption leaves each of them
-/// under its old version or the newest. A refused disk does not keep the others from it.
-pub(super) fn all(session: &mut Session<'_>) -> Outcome {
-    let listed = session.call(&Request::new("disk.list"))?;
-    let names: Vec<String> = Object::list(&listed)
-        .filter(|disk| disk.is("encrypted"))
-        .map(|disk| disk.text("name"))
-        .collect();
-    let (mut done, mut refusals) = (Vec::new(), Vec::new());
-    for (at, name) in (1..).zip(&names) {
-        match session.call(&request(name)?) {
-            Ok(disk) => {
-                session.note(&format!("{at}/{}: {}", names.len(), sentence(&disk).trim_end()));
-                done.push(disk);
-            }
-            Err(Failure::Refused(refusal)) => {
-                session.note(&format!("{at}/{}: {}", names.len(), refusal.message));
-                refusals.push(refusal);
-            }
-            Err(other) => return Err(other),
-        }
-    }
-    session.answer(&Value::Array(done), |done| {
-        let (done, all) = (Object::list(done).count(), names.len());
+/// Does so with all encrypted disks, in a job.
+pub(super) fn all(session: &mut Session<'_>, work: &WorkArgs) -> Outcome {
+    job::begin(session, Request::new("disk.rewrap").with("all", true), work, |job| {
+        let job = Object::of(job);
+        // The total of a job that had nothing to do is not known.
+        let (done, all) = (job.text("done"), job.text("total"));
+        let all = if all.is_empty() { &done } else { &all };
         format!("{done} of {all} encrypted disks are under the newest versions of their keys\n")
-    })?;
-    match refusals.into_iter().next() {
-        Some(first) => Err(Failure::Refused(first)),
-        None => Ok(()),
-    }
+    })
 }
 
 fn request(name: &str) -> Result<Request> {

@@ -6,7 +6,7 @@ use super::failure::{Failure, Outcome};
 use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
-use super::{agency, audit, check, disk, hsm, init, key, mount, status, umount};
+use super::{agency, audit, check, disk, events, hsm, init, job, key, mount, status, umount};
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use std::ffi::OsString;
@@ -71,6 +71,8 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Disk(command) => disk::run(session, command),
         Command::Key(command) => key::run(session, command),
         Command::Audit(command) => audit::run(session, command),
+        Command::Job(command) => job::run(session, command),
+        Command::Events { count } => events::run(session, *count),
         Command::Hsm(command) => hsm::run(session, command),
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),
@@ -336,23 +338,33 @@ mod tests {
         }
     }
 
-    /// RULES K5: a refused disk does not keep the others from being rewrapped.
+    /// INTERFACE section 3: long work answers a job, which the command waits for or leaves alone.
     #[test]
-    fn rewrapping_all_goes_on_after_a_refusal_and_ends_with_its_exit_code() {
-        let list = r#"{"ok":[{"name":"a","encrypted":true},{"name":"b","encrypted":false},{"name":"c","encrypted":true}]}"#;
-        let disk = r#"{"ok":{"name":"c","key":"finance","key_version":2}}"#;
-        let refusal = r#"{"error":{"code":"EVS.2040","kind":"key-unusable","message":"key \"old\" is disabled","remedy":"evsfs key enable old"}}"#;
-        let ran = run("evsfs disk rewrap --all", None, &[list, refusal, disk]);
-        assert_eq!(ran.code, 5);
-        assert_eq!(ran.requests.len(), 3);
+    fn a_command_that_begins_a_job_ends_as_the_job_does() {
+        let begun = r#"{"ok":{"job":"0f0e0d0c-0b0a-4908-8706-050403020100"}}"#;
+        let running = r#"{"ok":{"kind":"rewrap-all","subject":"all disks","state":"running","unit":"disks","done":1,"total":2}}"#;
+        let done = r#"{"ok":{"kind":"rewrap-all","subject":"all disks","state":"done","unit":"disks","done":2,"total":2}}"#;
+        let failed = r#"{"ok":{"state":"failed","error":{"code":"EVS.2040","kind":"key-unusable","message":"1 of 2 encrypted disks were not rewrapped: key \"old\" is disabled","remedy":"evsfs key enable old"}}}"#;
+        let ran = run("evsfs disk rewrap --all", None, &[begun, running, done]);
         assert_eq!(
-            ran.stdout,
-            "1 of 2 encrypted disks are under the newest versions of their keys\n"
+            (ran.code, ran.stdout.as_str()),
+            (0, "2 of 2 encrypted disks are under the newest versions of their keys\n")
         );
-        assert!(ran.stderr.contains("1/2: key \"old\" is disabled\n"), "{}", ran.stderr);
-        assert!(ran.stderr.contains("2/2: disk \"c\" is under version 2 of key \"finance\"\n"));
-        let ran = run("evsfs disk rewrap --all --json", None, &[list, disk, disk]);
-        assert_eq!((ran.code, ran.stdout.matches("key_version").count()), (0, 2));
+        assert_eq!(ran.stderr, "rewrap-all of all disks: 1 of 2\n");
+        assert_eq!(ran.requests[1]["op"], "job.show");
+        let ran = run("evsfs disk rewrap --all --limit 5", None, &[begun, failed]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (5, ""));
+        assert!(ran.stderr.contains("(EVS.2040)\nfix: evsfs key enable old\n"), "{}", ran.stderr);
+        assert_eq!(
+            ran.requests[0],
+            serde_json::json!({"op": "disk.rewrap", "all": true, "limit": "5"})
+        );
+        let ran = run("evsfs disk rewrap --all --no-wait", None, &[begun]);
+        assert_eq!(ran.stdout, "0f0e0d0c-0b0a-4908-8706-050403020100\n");
+        let cancelled = r#"{"ok":{"state":"cancelled"}}"#;
+        let watch = "evsfs job watch 0f0e0d0c-0b0a-4908-8706-050403020100";
+        assert_eq!(run(watch, None, &[cancelled]).code, 4);
+        assert_eq!(run("evsfs job watch 12", None, &[]).code, 2);
     }
 
     #[test]

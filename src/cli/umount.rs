@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How long a daemon may take to end after its grace is over.
 const MARGIN: Duration = Duration::from_secs(10);
+/// How long those who read events may take to close the file.
+const CLOSING: Duration = Duration::from_millis(500);
 /// The grace that is assumed of a daemon whose configuration is not at hand.
 const USUAL_GRACE: Duration = Duration::from_secs(30);
 
@@ -42,7 +44,7 @@ pub(super) fn run(session: &mut Session<'_>, args: &UmountArgs) -> Outcome {
     if args.force {
         call(session.daemon, &Request::new("mount.stop").with("force", true))?;
     } else {
-        unmount(&mountpoint, Manner::WhenIdle)?;
+        unmount_idle(session, &mountpoint)?;
     }
     if let Some(daemon) = daemon {
         daemon.wait(grace_of(&mountpoint) + MARGIN)?;
@@ -92,6 +94,23 @@ fn daemon_of(session: &mut Session<'_>) -> Outcome<Option<Process>> {
     };
     let pid = Object::of(&status).get("pid").and_then(serde_json::Value::as_i64);
     Ok(pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Process::hold))
+}
+
+/// Unmounts when nothing but `.evs/events` is open, whose readers are told to end.
+fn unmount_idle(session: &mut Session<'_>, mountpoint: &Path) -> Outcome {
+    let mut unmounted = unmount(mountpoint, Manner::WhenIdle);
+    let is_busy = |outcome: &Result<()>| {
+        outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::InUse)
+    };
+    // Only the account administrator may; for others the mount stays in use as it is.
+    if is_busy(&unmounted) && call(session.daemon, &Request::new("mount.end-events")).is_ok() {
+        let deadline = Instant::now() + CLOSING;
+        while is_busy(&unmounted) && Instant::now() < deadline {
+            std::thread::sleep(CLOSING / 20);
+            unmounted = unmount(mountpoint, Manner::WhenIdle);
+        }
+    }
+    Ok(unmounted?)
 }
 
 /// Whether a mount may be taken away from under open files.

@@ -36,6 +36,7 @@ pub(super) struct MountTable {
     pub cache: String,
     pub kernel: String,
     pub reattach: bool,
+    pub jobs: i64,
     pub shutdown_grace: String,
 }
 
@@ -85,6 +86,7 @@ impl Default for MountTable {
             cache: "writeback".to_owned(),
             kernel: "auto".to_owned(),
             reattach: true,
+            jobs: 2,
             shutdown_grace: "30s".to_owned(),
         }
     }

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// More threads than this only wait for each other.
 const MAX_THREADS: i64 = 256;
+/// More jobs than this at a time only slow each other down.
+const MAX_JOBS: i64 = 16;
 /// A service manager gives up long before this.
 const MAX_SHUTDOWN_GRACE: Duration = Duration::from_secs(3600);
 /// The longest name of a user, as useradd(8) allows it.
@@ -95,6 +97,10 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
         threads @ 0..=MAX_THREADS => Ok(usize::try_from(threads).expect("0 to 256 fits")),
         threads => Err(format!("{threads} is not a number from 0 (one per core) to {MAX_THREADS}")),
     };
+    let jobs = match table.jobs {
+        jobs @ 1..=MAX_JOBS => Ok(usize::try_from(jobs).expect("1 to 16 fits")),
+        jobs => Err(format!("{jobs} is not a number from 1 to {MAX_JOBS}")),
+    };
     let caches = [("writeback", CacheMode::Writeback), ("none", CacheMode::None)];
     let kernels = [
         ("auto", KernelChoice::Auto),
@@ -112,6 +118,7 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
         cache: one_of(&table.cache, &caches).map_err(at("mount.cache"))?,
         kernel: one_of(&table.kernel, &kernels).map_err(at("mount.kernel"))?,
         reattach: table.reattach,
+        jobs: jobs.map_err(at("mount.jobs"))?,
         shutdown_grace: grace.map_err(at("mount.shutdown_grace"))?,
     })
 }

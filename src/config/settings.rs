@@ -52,6 +52,8 @@ pub struct MountSettings {
     pub kernel: KernelChoice,
     /// Whether disks attached at the last stop are attached again (RULES D9).
     pub reattach: bool,
+    /// Jobs that run at a time.
+    pub jobs: usize,
     /// How long a stop waits for open files.
     pub shutdown_grace: Duration,
 }

@@ -61,7 +61,7 @@ pub(super) fn assemble(
     config: &Config,
     secret: Option<&SecretText>,
     kernel: Arc<dyn KernelCache>,
-) -> Result<Service> {
+) -> Result<Arc<Service>> {
     let hsm = open_hsm(config, secret)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // Opened once: opening a store looks for leftovers in every directory of it.
@@ -91,6 +91,7 @@ fn settings(config: &Config) -> Result<Settings> {
         default_key: config.defaults.key.clone(),
         default_sector_size: config.defaults.sector_size,
         reattach: config.mount.reattach,
+        jobs: config.mount.jobs,
         cache: config.mount.cache,
         kernel: sector_kernel(config.mount.kernel)?,
     })

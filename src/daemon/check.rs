@@ -10,11 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{DiskId, KeyId, Uid};
 use crate::kms::{Actor, DamagedKey, Hsm, KeyFindings, examine_keys, record_acceptance};
 use crate::records::{DirStore, RecordPath, Records};
-use crate::service::{DiskRecord, Payloads, Stage};
+use crate::service::{DiskRecord, Payloads, Stage, check_job_record};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const DISKS: &str = "disks";
+const JOBS: &str = "jobs";
 const REPAIR: &str = "evsfs check --repair, or mount once";
 
 /// What a check has found.
@@ -79,6 +80,12 @@ pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> R
         let checked = Disk { records: &records, payloads: &payloads, keys: &keys, mode };
         if let Err(error) = checked.check(&directory, &file, &mut report) {
             report.add(file, &error);
+        }
+    }
+    for name in records.list(&RecordPath::parse(JOBS)?)? {
+        report.checked += 1;
+        if let Err(error) = check_job_record(&records, &name) {
+            report.add(config.state_dir.join(JOBS).join(&name), &error);
         }
     }
     Ok(report)
@@ -190,7 +197,8 @@ impl CheckReport {
     fn check_other_records(&mut self, records: &Records) -> Result<()> {
         for path in records.paths()? {
             let text = path.as_str();
-            let is_checked_elsewhere = text.starts_with("kms/keys/") || text.starts_with(DISKS);
+            let is_checked_elsewhere =
+                ["kms/keys/", DISKS, JOBS].iter().any(|directory| text.starts_with(directory));
             let is_ours =
                 text.starts_with("kms/") || text == "project.toml" || records.knows(&path);
             if is_ours

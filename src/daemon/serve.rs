@@ -46,7 +46,7 @@ pub fn serve(
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());
-    let service = Arc::new(assemble(&config, secret, kernel.clone())?);
+    let service = assemble(&config, secret, kernel.clone())?;
     service.load()?;
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),
@@ -68,6 +68,8 @@ pub fn serve(
     announce(Ready { pid: std::process::id(), mountpoint: config.mountpoint.clone() });
 
     let ended = ended.recv().expect("the shutdown thread keeps a sender as long as it waits");
+    service.stop_jobs();
+    service.events().close();
     // After an unmount by whomever no file is open any more; after a stop all is closed already.
     service.close_all();
     log::info!("unmounted from {}", config.mountpoint.display());

@@ -67,7 +67,10 @@ fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     {
         std::thread::sleep(POLL);
     }
+    service.stop_jobs();
     service.close_all();
+    // Who waits for an event is at the end of the file, and closes it.
+    service.events().close();
     match unmount(mountpoint, Lazily::No) {
         Ok(()) => return SessionEnd::ByItself,
         Err(error) => log::warn!("the mount is taken away while it is in use: {error}"),

@@ -7,7 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// The directories of a state directory.
-const DIRECTORIES: [&str; 7] = ["hsm", "kms", "kms/keys", "disks", "backups", "images", "servers"];
+const DIRECTORIES: [&str; 8] =
+    ["hsm", "kms", "kms/keys", "disks", "backups", "images", "servers", "jobs"];
 
 /// Proof that this process alone works on a state directory; let go when dropped or when the
 /// process ends, however it ends.

@@ -11,6 +11,9 @@ use crate::units::{ByteLen, ByteOffset};
 /// little enough that others get their turn.
 const LONGEST_HOLD: ByteLen = ByteLen::new(1 << 30);
 
+/// The same where data has to be saved first.
+const SHORT_HOLD: ByteLen = ByteLen::MIB;
+
 impl Disk {
     /// Makes the part of the range that lies on the disk read as zeros and gives the space of whole
     /// sectors back (RULES D10): PUNCH_HOLE, TRIM.
@@ -54,15 +57,29 @@ impl Disk {
             self.regions.whole()?;
             return Ok(0);
         };
-        for chunk in span.chunks(LONGEST_HOLD) {
+        let mut rest = Some(span);
+        while let Some(span) = rest {
+            let (chunk, after) = span.split_first(self.hold_at(span)?);
             self.discard_chunk(chunk)?;
+            rest = after;
         }
         Ok(span.len().get())
     }
 
+    /// How much of the span to discard under one hold: little where a copy of a point in time may
+    /// have to save data first, for that takes as long as writing it.
+    fn hold_at(&self, span: Span) -> Result<ByteLen> {
+        if !self.present.is_running() {
+            return Ok(LONGEST_HOLD);
+        }
+        let data = self.regions.whole()?.payload.next_data(span.offset(), span.range().end)?;
+        let hole = data.and_then(|data| data.start.checked_since(span.offset()));
+        Ok(hole.map_or(LONGEST_HOLD, |hole| hole.clamp(SHORT_HOLD, LONGEST_HOLD)))
+    }
+
     fn discard_chunk(&self, span: Span) -> Result<()> {
-        let live = self.begin_overwrite(span)?;
         let mut buffer = ThreadBuffer::take();
+        let live = self.begin_discard(span, &mut buffer)?;
         for piece in span.pieces() {
             match piece {
                 Piece::Whole { first, len } => live.payload.discard(first, len)?,

@@ -9,6 +9,7 @@
 //!   write or discard, and a write of part of a sector never loses a neighbour's;
 //! * `payload` is the only caller of the backing's write, and takes sealed sectors only;
 //! * no allocation and no lock but the region guard on the way of whole sectors;
+//! * a [`Snapshot`] holds what was acknowledged before it began, and nothing that was asked later;
 //! * after [`Disk::revoke`] returns, cipher and payload are gone, however many handles are left.
 //!
 //! | file | noun |
@@ -20,22 +21,40 @@
 //! | `payload` | sealed sectors at rest |
 //! | `buffer` | the per-thread memory that sectors pass through |
 //! | `flush` | one flush for many callers, failures told to every open file |
+//! | `sealed_source` | what a copy engine reads from |
+//! | `snapshot` | a copy of a point in time of a busy disk, from its begin to its end |
+//! | `point` | what was there then, kept until it has been read |
+//! | `changes` | which regions changed since the last backup, for the next one |
+//! | `changed_regions` | such a set of regions, and how it is written down |
+//! | `region_map` | the sparse set under these two |
+//! | `detached` | a disk that nobody has attached, read without its key |
 //! | `counters` | what happened so far |
 
 mod buffer;
+mod changed_regions;
+mod changes;
 mod counters;
+mod detached;
 mod discard;
 mod flush;
 mod holes;
 mod open;
 mod payload;
+mod point;
 mod read;
 mod region;
+mod region_map;
+mod sealed_source;
+mod snapshot;
 mod span;
 mod write;
 
 pub use crate::backing::Access;
+pub use changed_regions::ChangedRegions;
 pub use counters::Counters;
+pub use detached::DetachedDisk;
 pub use flush::FlushCursor;
 pub use open::Disk;
+pub use sealed_source::SealedSource;
+pub use snapshot::Snapshot;
 pub use span::MAX_REQUEST;

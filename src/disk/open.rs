@@ -1,15 +1,20 @@
 //! The open disk itself.
 
+use super::buffer::ThreadBuffer;
+use super::changes::Changes;
 use super::counters::{Counters, Tally};
 use super::flush::Flusher;
 use super::payload::Payload;
 use super::region::{Exclusive, Regions};
+use super::region_map::REGION;
+use super::snapshot::Present;
 use super::span::Span;
 use crate::backing::{Access, Backing};
 use crate::crypto::SectorCipher;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::sync::Mutex;
 use crate::units::{ByteLen, ByteOffset, SectorSize};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An open disk. Shared by every handle of its file; all methods take `&self` and block.
@@ -17,6 +22,8 @@ pub struct Disk {
     pub(super) regions: Regions<Live>,
     pub(super) flusher: Flusher,
     pub(super) tally: Tally,
+    pub(super) changes: Changes,
+    pub(super) present: Present,
     // Only grows. The store in extend (Release), made after the payload has grown, pairs with the
     // load in size (Acquire).
     size: AtomicU64,
@@ -54,6 +61,8 @@ impl Disk {
             regions: Regions::new(Live { cipher, payload }),
             flusher: Flusher::new(),
             tally: Tally::new(),
+            changes: Changes::unknown(),
+            present: Present::none(),
             size: AtomicU64::new(size.get()),
             growth: Mutex::new(()),
             sector,
@@ -111,7 +120,13 @@ impl Disk {
     /// Lets reads and writes reach up to `new_size`, for which
     /// [`grow_payload`](Self::grow_payload) has made room. A size never shrinks.
     pub fn publish_size(&self, new_size: ByteLen) {
-        self.size.fetch_max(new_size.get(), Ordering::AcqRel);
+        // A snapshot that begins meanwhile has the old size or the new one for all it does.
+        let turn = self.changes.turn();
+        let old_size = self.size.fetch_max(new_size.get(), Ordering::AcqRel);
+        if old_size < new_size.get() && !old_size.is_multiple_of(REGION) {
+            // The region with the old end is longer than it was in the backup before.
+            turn.mark(old_size / REGION..=old_size / REGION);
+        }
     }
 
     /// Grows the disk at once: [`grow_payload`](Self::grow_payload) and then
@@ -139,12 +154,49 @@ impl Disk {
         self.regions.is_revoked()
     }
 
-    /// The guard under which sectors of the span may be changed; the one way to any change.
+    /// The guard under which sectors of the span may be changed; with
+    /// [`begin_discard`](Self::begin_discard) the one way to any change.
     ///
-    /// A copy of a point in time hooks in here: whoever gets the guard first saves the span's old
-    /// sectors that the copy has not read yet.
-    pub(super) fn begin_overwrite(&self, span: Span) -> Result<Exclusive<'_, Live>> {
-        self.regions.exclude(span)
+    /// Whoever gets the guard notes the change for the next backup, and saves what a copy of a
+    /// point in time has not read yet.
+    pub(super) fn begin_overwrite(
+        &self,
+        span: Span,
+        buffer: &mut ThreadBuffer,
+    ) -> Result<Exclusive<'_, Live>> {
+        let live = self.regions.exclude(span)?;
+        self.note_change(&live, span.range(), buffer);
+        Ok(live)
+    }
+
+    /// [`begin_overwrite`](Self::begin_overwrite) for a change that leaves alone what was never
+    /// written, so that trimming an empty disk is no change.
+    pub(super) fn begin_discard(
+        &self,
+        span: Span,
+        buffer: &mut ThreadBuffer,
+    ) -> Result<Exclusive<'_, Live>> {
+        let live = self.regions.exclude(span)?;
+        if !self.changes.is_tracking() && !self.present.is_running() {
+            return Ok(live);
+        }
+        let Range { start: mut at, end } = span.range();
+        while let Some(data) = live.payload.next_data(at, end)? {
+            // Regions are noted whole.
+            at = ByteOffset::new(data.end.get().next_multiple_of(REGION));
+            self.note_change(&live, data, buffer);
+            if at >= end {
+                break;
+            }
+        }
+        Ok(live)
+    }
+
+    fn note_change(&self, live: &Live, range: Range<ByteOffset>, buffer: &mut ThreadBuffer) {
+        self.changes.mark(range.start.get() / REGION..=(range.end.get() - 1) / REGION);
+        if self.present.is_running() {
+            self.present.save(&live.payload, range, buffer);
+        }
     }
 
     /// # Errors
@@ -172,7 +224,9 @@ impl std::fmt::Debug for Disk {
     }
 }
 
-fn must_be_whole_sectors(size: ByteLen, sector: SectorSize) -> Result<()> {
+/// # Errors
+/// `invalid` with EVS.1010 for a size that no disk has.
+pub(super) fn must_be_whole_sectors(size: ByteLen, sector: SectorSize) -> Result<()> {
     if size > ByteLen::ZERO && sector.is_aligned(size.get()) {
         return Ok(());
     }

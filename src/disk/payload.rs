@@ -4,6 +4,7 @@ use crate::backing::Backing;
 use crate::crypto::{Sealed, SectorBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset, SectorIndex, SectorSize};
+use std::ops::Range;
 
 /// A backing seen as sectors. The only caller of [`Backing::write_at`], and it takes sealed sectors
 /// only, so that plaintext cannot reach the medium by mistake.
@@ -68,6 +69,25 @@ impl Payload {
 
     pub(super) fn seek_hole(&self, offset: ByteOffset) -> Result<Option<ByteOffset>> {
         self.backing.seek_hole(offset)
+    }
+
+    /// The next range at or after `offset` and before `end` that may hold data, widened to whole
+    /// sectors but not to before `offset`. `end` is the end of a sector.
+    pub(super) fn next_data(
+        &self,
+        offset: ByteOffset,
+        end: ByteOffset,
+    ) -> Result<Option<Range<ByteOffset>>> {
+        let Some(data) = self.backing.seek_data(offset)?.filter(|data| *data < end) else {
+            return Ok(None);
+        };
+        let hole = self.backing.seek_hole(data)?.map_or(end, |hole| hole.min(end));
+        let (data, size) = (data.get(), self.sector.len().get());
+        let start = offset.max(ByteOffset::new(data - data % size));
+        // Somebody may have discarded the data between the two looks: then one sector of it is
+        // reported, so that the caller gets on.
+        let stop = hole.get().max(data + 1).next_multiple_of(size);
+        Ok(Some(start..end.min(ByteOffset::new(stop))))
     }
 
     pub(super) fn flush(&self) -> Result<()> {

@@ -12,16 +12,13 @@
 //!
 //! Order: stripes upwards, never two requests of one thread at once.
 
+use super::region_map::REGION;
 use super::span::{MAX_REQUEST, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Bytes of a region: a multiple of every sector size. Small, so that a writer keeps few readers
-/// waiting; the guards of a long request still cost a hundredth of its cipher.
-const REGION: u64 = 64 * 1024;
 
 /// Far more than there are requests in flight, and 32 KiB a disk.
 const STRIPES: usize = 512;
@@ -86,6 +83,18 @@ impl<T> Regions<T> {
     /// `detached` after [`revoke`](Self::revoke).
     pub(super) fn exclude(&self, span: Span) -> Result<Exclusive<'_, T>> {
         self.hold(span, |stripe| stripe.0.write())
+    }
+
+    /// Waits until nobody changes anything: at one moment, no change of any sector is under way.
+    ///
+    /// # Errors
+    /// `detached` after [`revoke`](Self::revoke).
+    pub(super) fn share_all(&self) -> Result<Shared<'_, T>> {
+        self.must_be_lent()?;
+        let mut stripes = self.stripes.iter().map(|stripe| stripe.0.read());
+        let mut held = Held::with_lowest(stripes.next().expect("there are stripes"))?;
+        held.many.extend(stripes);
+        Ok(held)
     }
 
     /// Lends the value for what touches no sector.

@@ -63,6 +63,11 @@ impl Span {
         ByteOffset::new(self.end - 1)
     }
 
+    /// The range itself.
+    pub(super) fn range(&self) -> Range<ByteOffset> {
+        self.offset()..ByteOffset::new(self.end)
+    }
+
     /// The first covering sector.
     pub(super) fn first_sector(&self) -> SectorIndex {
         self.sector.sector_at(self.offset())
@@ -112,19 +117,22 @@ impl Span {
     ///
     /// `most` is a multiple of every sector size.
     pub(super) fn chunks(self, most: ByteLen) -> impl Iterator<Item = Span> {
-        let (size, most) = (self.size(), most.get());
-        let mut at = self.offset;
+        let mut rest = Some(self);
         std::iter::from_fn(move || {
-            if at >= self.end {
-                return None;
-            }
-            let start = at;
-            at = match self.end - start <= most {
-                true => self.end,
-                false => (start + most) - (start + most) % size,
-            };
-            Some(Span { sector: self.sector, offset: start, end: at })
+            let (chunk, after) = rest?.split_first(most);
+            rest = after;
+            Some(chunk)
         })
+    }
+
+    /// The first of the [`chunks`](Self::chunks), and what comes after it.
+    pub(super) fn split_first(self, most: ByteLen) -> (Span, Option<Span>) {
+        let (size, most) = (self.size(), most.get());
+        if self.end - self.offset <= most {
+            return (self, None);
+        }
+        let cut = (self.offset + most) - (self.offset + most) % size;
+        (Span { end: cut, ..self }, Some(Span { offset: cut, ..self }))
     }
 
     fn size(&self) -> u64 {

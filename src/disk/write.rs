@@ -56,7 +56,7 @@ impl Disk {
     }
 
     fn write_chunk(&self, span: Span, data: &[u8], buffer: &mut ThreadBuffer) -> Result<()> {
-        let live = self.begin_overwrite(span)?;
+        let live = self.begin_overwrite(span, buffer)?;
         let mut rest = data;
         for piece in span.pieces() {
             let (bytes, after) = rest.split_at(piece.len().to_usize()?);

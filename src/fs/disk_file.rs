@@ -70,7 +70,10 @@ impl Namespace {
     pub fn flush(&self, handle: HandleId) -> Result<()> {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => open.flush(),
-            Handle::Value { .. } | Handle::Conversation { .. } | Handle::Directory(_) => Ok(()),
+            Handle::Value { .. }
+            | Handle::Conversation { .. }
+            | Handle::Events { .. }
+            | Handle::Directory(_) => Ok(()),
         }
     }
 
@@ -84,7 +87,10 @@ impl Namespace {
     fn on_disk<T>(&self, handle: HandleId, work: impl FnOnce(&OpenDisk) -> Result<T>) -> Result<T> {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => work(open),
-            Handle::Value { .. } | Handle::Conversation { .. } | Handle::Directory(_) => {
+            Handle::Value { .. }
+            | Handle::Conversation { .. }
+            | Handle::Events { .. }
+            | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Unsupported, "only disk files can do this"))
             }
         }

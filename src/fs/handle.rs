@@ -5,7 +5,7 @@ use super::listing::Listed;
 use super::node::Node;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::OpenDisk;
+use crate::service::{EventReader, OpenDisk};
 use crate::sync::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub enum PageCache {
     Keep,
     /// Nothing: every read and write is a request, and writes may run side by side.
     BypassInParallel,
+    /// Nothing, not even a position: what is read is not read again.
+    Stream,
 }
 
 /// A file that was opened.
@@ -73,6 +75,13 @@ pub enum Handle {
         caller: Caller,
         /// Protects the text between reads.
         text: Mutex<Arc<str>>,
+    },
+    /// `events`.
+    Events {
+        /// Who opened it.
+        caller: Caller,
+        /// Protects how far it has been read.
+        reader: Mutex<EventReader>,
     },
     /// `control`.
     Conversation {

@@ -10,6 +10,7 @@ evsfs control directory
   default-encryption
                read or write: off, or on ALIAS; what disks get whose creator does not say
   version      the program's version
+  events       what happens from now on, a line of JSON each; reading waits for the next
   audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
@@ -30,6 +31,9 @@ evsfs control directory
   keys/ALIAS/import         write: material=HEX or wrapped=HEX [token=TOKEN] [expires=DATE]
   keys/ALIAS/schedule-deletion                        write: the number of days, 7 to 1096
   keys/ALIAS/confirm-deletion                         write: the key's alias
+
+  jobs/ID/...               one value a file: kind subject state progress done total rate error ...
+  jobs/ID/cancel            write: a newline
 
 Examples, in the mount:
 

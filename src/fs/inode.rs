@@ -2,8 +2,9 @@
 //!
 //! | number | node |
 //! |---|---|
-//! | 1 to 15 | the fixed directories and `create` files |
-//! | 16 to 255 | the files of `.evs` |
+//! | 1 to 3 | the mount, `.evs`, `.evs/keys/evs` |
+//! | 4 + 2n, 5 + 2n | collection n and its `create` |
+//! | 64 to 255 | the files of `.evs` |
 //! | serial × 256 + 0 | the control directory of an object |
 //! | serial × 256 + 1 + slot | a file in it |
 //! | 2^62 + n | the file of attachment n |
@@ -11,25 +12,19 @@
 //! Serials and attachment numbers are never used twice while the daemon lives, so a number means
 //! one thing for ever and no lookup count has to be kept.
 
-use super::node::{ControlFile, DiskFile, KeyFile, Node};
-use crate::id::{DiskId, KeyId};
+use super::files::ControlFile;
+use super::node::Node;
+use super::objects::{Collection, Object};
 use crate::service::AttachmentId;
 use crate::sync::RwLock;
 use std::collections::HashMap;
 
-const FIRST_CONTROL_FILE: u64 = 16;
+const CONTROL: u64 = 2;
+const EVS_KEYS: u64 = 3;
+const FIRST_COLLECTION: u64 = 4;
+const FIRST_CONTROL_FILE: u64 = 64;
 const SLOTS: u64 = 256;
 const FIRST_ATTACHMENT: u64 = 1 << 62;
-
-const FIXED: [(u64, Node); 7] = [
-    (1, Node::Root),
-    (2, Node::Control),
-    (3, Node::Disks),
-    (4, Node::DiskCreate),
-    (5, Node::Keys),
-    (6, Node::KeyCreate),
-    (7, Node::EvsKeys),
-];
 
 /// An inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,12 +53,6 @@ impl Inode {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Object {
-    Disk(DiskId),
-    Key(KeyId),
-}
-
 /// Translates between nodes and their numbers.
 #[derive(Default)]
 pub struct Inodes {
@@ -81,21 +70,15 @@ impl Inodes {
     /// The number of a node.
     pub fn number(&self, node: Node) -> Inode {
         let number = match node {
-            Node::File(id) => return Inode::of_attachment(id),
+            Node::Root => return Inode::ROOT,
+            Node::Control => CONTROL,
+            Node::EvsKeys => EVS_KEYS,
+            Node::Collection(collection) => FIRST_COLLECTION + 2 * collection.slot(),
+            Node::Create(collection) => FIRST_COLLECTION + 2 * collection.slot() + 1,
             Node::ControlFile(file) => FIRST_CONTROL_FILE + file.slot(),
-            Node::Disk(id) => self.serial(Object::Disk(id)) * SLOTS,
-            Node::DiskFile(id, file) => self.serial(Object::Disk(id)) * SLOTS + 1 + file.slot(),
-            Node::Key(id) => self.serial(Object::Key(id)) * SLOTS,
-            Node::KeyFile(id, file) => self.serial(Object::Key(id)) * SLOTS + 1 + file.slot(),
-            Node::Root
-            | Node::Control
-            | Node::Disks
-            | Node::DiskCreate
-            | Node::Keys
-            | Node::KeyCreate
-            | Node::EvsKeys => {
-                FIXED.iter().find(|(_, fixed)| *fixed == node).map_or(0, |(number, _)| *number)
-            }
+            Node::Object(object) => self.serial(object) * SLOTS,
+            Node::ObjectFile(file) => self.serial(file.object()) * SLOTS + 1 + file.slot(),
+            Node::File(id) => return Inode::of_attachment(id),
         };
         Inode(number)
     }
@@ -106,22 +89,27 @@ impl Inodes {
         if let Some(attachment) = number.checked_sub(FIRST_ATTACHMENT) {
             return Some(Node::File(AttachmentId::new(attachment)));
         }
-        if number < FIRST_CONTROL_FILE {
-            return FIXED.iter().find(|(fixed, _)| *fixed == number).map(|(_, node)| *node);
-        }
-        if number < SLOTS {
-            return ControlFile::from_slot(number - FIRST_CONTROL_FILE).map(Node::ControlFile);
-        }
-        let object = self.object(number / SLOTS)?;
-        let slot = (number % SLOTS).checked_sub(1);
-        match (object, slot) {
-            (Object::Disk(id), None) => Some(Node::Disk(id)),
-            (Object::Disk(id), Some(slot)) => {
-                DiskFile::from_slot(slot).map(|file| Node::DiskFile(id, file))
+        match number {
+            0 => None,
+            1 => Some(Node::Root),
+            CONTROL => Some(Node::Control),
+            EVS_KEYS => Some(Node::EvsKeys),
+            FIRST_COLLECTION..FIRST_CONTROL_FILE => {
+                let collection = Collection::from_slot((number - FIRST_COLLECTION) / 2)?;
+                Some(match number % 2 {
+                    0 => Node::Collection(collection),
+                    _ => Node::Create(collection),
+                })
             }
-            (Object::Key(id), None) => Some(Node::Key(id)),
-            (Object::Key(id), Some(slot)) => {
-                KeyFile::from_slot(slot).map(|file| Node::KeyFile(id, file))
+            FIRST_CONTROL_FILE..SLOTS => {
+                ControlFile::from_slot(number - FIRST_CONTROL_FILE).map(Node::ControlFile)
+            }
+            _ => {
+                let object = self.object(number / SLOTS)?;
+                match (number % SLOTS).checked_sub(1) {
+                    None => Some(Node::Object(object)),
+                    Some(slot) => object.file_at(slot).map(Node::ObjectFile),
+                }
             }
         }
     }
@@ -150,16 +138,25 @@ impl Inodes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{DiskId, JobId, KeyId};
 
     #[test]
     fn every_node_has_a_number_of_its_own_and_is_found_by_it() {
         let inodes = Inodes::default();
-        let (disk, key) = (DiskId::random(), KeyId::random());
-        let mut nodes: Vec<Node> = FIXED.iter().map(|(_, node)| *node).collect();
+        let objects = [
+            Object::Disk(DiskId::random()),
+            Object::Key(KeyId::random()),
+            Object::Job(JobId::random()),
+        ];
+        let mut nodes = vec![Node::Root, Node::Control, Node::EvsKeys];
+        nodes.extend(Collection::ALL.iter().map(|collection| Node::Collection(*collection)));
+        nodes.extend(Collection::ALL.iter().map(|collection| Node::Create(*collection)));
         nodes.extend(ControlFile::ALL.iter().map(|file| Node::ControlFile(*file)));
-        nodes.extend([Node::Disk(disk), Node::Key(key), Node::File(AttachmentId::new(7))]);
-        nodes.extend(DiskFile::ALL.iter().map(|file| Node::DiskFile(disk, *file)));
-        nodes.extend(KeyFile::ALL.iter().map(|file| Node::KeyFile(key, *file)));
+        nodes.push(Node::File(AttachmentId::new(7)));
+        for object in objects {
+            nodes.push(Node::Object(object));
+            nodes.extend(object.files().into_iter().map(Node::ObjectFile));
+        }
         let mut numbers: Vec<Inode> = nodes.iter().map(|node| inodes.number(*node)).collect();
         for (node, number) in nodes.iter().zip(&numbers) {
             assert_eq!(inodes.node(*number), Some(*node));
@@ -172,7 +169,7 @@ mod tests {
     #[test]
     fn numbers_that_were_never_given_out_lead_nowhere() {
         let inodes = Inodes::default();
-        for number in [0, 8, 15, 200, 255, 256, 5000, u64::MAX >> 3] {
+        for number in [0, 40, 63, 200, 255, 256, 5000, u64::MAX >> 3] {
             assert_eq!(inodes.node(Inode::new(number)), None, "{number}");
         }
     }

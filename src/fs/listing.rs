@@ -1,18 +1,21 @@
 //! Looking names up and listing directories, as one caller sees them.
 
 use super::attributes::FileKind;
+use super::files::ControlFile;
 use super::inode::Inode;
 use super::namespace::Namespace;
-use super::node::{ControlFile, DiskFile, KeyFile, Node};
+use super::node::Node;
+use super::objects::Collection;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Alias, KeyId, Name};
+use crate::id::{Alias, Name};
 
 /// The control directory's name: found by name, not listed (INTERFACE section 1).
 const CONTROL: &str = ".evs";
-const CREATE: &str = "create";
+/// Makes an object of a collection.
+pub(super) const CREATE: &str = "create";
 /// The directory of the keys whose aliases begin with `evs/`.
-const EVS: &str = "evs";
+pub(super) const EVS: &str = "evs";
 
 /// An entry of a directory.
 #[derive(Debug, Clone)]
@@ -38,24 +41,23 @@ impl Namespace {
                 .and_then(|name| self.service().attachment(&name))
                 .filter(|open| self.may_use(caller, open.owner()))
                 .map(|open| Node::File(open.id())),
-            Node::Control => match name {
-                "disks" => Some(Node::Disks),
-                "keys" => Some(Node::Keys),
-                name => ControlFile::from_name(name)
+            Node::Control => Collection::from_name(name).map(Node::Collection).or_else(|| {
+                ControlFile::from_name(name)
                     .filter(|file| self.has_file(caller, *file))
-                    .map(Node::ControlFile),
-            },
-            // The verb goes before a disk of its name, which `control` and the command line reach.
-            Node::Disks if name == CREATE => Some(Node::DiskCreate),
-            Node::Disks => self.disk_named(caller, name),
-            Node::Disk(id) => DiskFile::from_name(name).map(|file| Node::DiskFile(id, file)),
-            Node::Keys => match name {
-                CREATE => Some(Node::KeyCreate),
-                EVS => Some(Node::EvsKeys),
-                name => self.key_named(caller, name),
-            },
-            Node::EvsKeys => self.key_named(caller, &format!("{}{name}", Alias::EVS_PREFIX)),
-            Node::Key(id) => KeyFile::from_name(name).map(|file| Node::KeyFile(id, file)),
+                    .map(Node::ControlFile)
+            }),
+            // The verb goes before an object of its name, which `control` and the command line reach.
+            Node::Collection(collection) if name == CREATE && has_create(collection) => {
+                Some(Node::Create(collection))
+            }
+            Node::Collection(Collection::Keys) if name == EVS => Some(Node::EvsKeys),
+            Node::Collection(collection) => {
+                self.object_named(caller, collection, name).map(Node::Object)
+            }
+            Node::EvsKeys => {
+                self.key_named(caller, &format!("{}{name}", Alias::EVS_PREFIX)).map(Node::Object)
+            }
+            Node::Object(object) => object.file_named(name).map(Node::ObjectFile),
             _ => None,
         };
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such file"))
@@ -77,39 +79,32 @@ impl Namespace {
             Node::Control => {
                 let files = ControlFile::ALL.iter().filter(|file| self.has_file(caller, **file));
                 files.for_each(|file| add(file.name(), Node::ControlFile(*file)));
-                add("disks", Node::Disks);
-                add("keys", Node::Keys);
-            }
-            Node::Disks => {
-                add(CREATE, Node::DiskCreate);
-                for entry in self.service().visible_disks(caller) {
-                    if entry.name().as_str() != CREATE {
-                        add(entry.name().as_str(), Node::Disk(entry.id()));
-                    }
+                for collection in Collection::ALL {
+                    add(collection.name(), Node::Collection(*collection));
                 }
             }
-            Node::Disk(id) => {
-                DiskFile::ALL.iter().for_each(|file| add(file.name(), Node::DiskFile(id, *file)));
-            }
-            Node::Keys => {
-                add(CREATE, Node::KeyCreate);
-                add(EVS, Node::EvsKeys);
-                for view in self.service().visible_keys(caller) {
-                    let is_shadowed = [CREATE, EVS].contains(&view.alias.as_str());
-                    if !view.alias.is_reserved() && !is_shadowed {
-                        add(view.alias.as_str(), Node::Key(view.id));
+            Node::Collection(collection) => {
+                let has_create = has_create(collection);
+                if has_create {
+                    add(CREATE, Node::Create(collection));
+                }
+                if collection == Collection::Keys {
+                    add(EVS, Node::EvsKeys);
+                }
+                for (name, object) in self.objects(caller, collection) {
+                    if !(has_create && name == CREATE) {
+                        add(&name, Node::Object(object));
                     }
                 }
             }
             Node::EvsKeys => {
-                for view in self.service().visible_keys(caller) {
-                    if let Some(name) = view.alias.as_str().strip_prefix(Alias::EVS_PREFIX) {
-                        add(name, Node::Key(view.id));
-                    }
+                for (name, object) in self.evs_keys(caller) {
+                    add(&name, Node::Object(object));
                 }
             }
-            Node::Key(id) => {
-                KeyFile::ALL.iter().for_each(|file| add(file.name(), Node::KeyFile(id, *file)));
+            Node::Object(object) => {
+                let files = object.files();
+                files.iter().for_each(|file| add(file.name(), Node::ObjectFile(*file)));
             }
             _ => {}
         }
@@ -123,31 +118,19 @@ impl Namespace {
 
     fn parent(node: Node) -> Node {
         match node {
-            Node::Disk(_) => Node::Disks,
-            Node::Key(_) | Node::EvsKeys => Node::Keys,
-            Node::Disks | Node::Keys => Node::Control,
+            Node::Object(object) => Node::Collection(object.collection()),
+            Node::EvsKeys => Node::Collection(Collection::Keys),
+            Node::Collection(_) => Node::Control,
             _ => Node::Root,
         }
-    }
-
-    fn disk_named(&self, caller: Caller, name: &str) -> Option<Node> {
-        let name = Name::parse(name).ok()?;
-        let entry = self.service().visible_disk_named(caller, &name)?;
-        Some(Node::Disk(entry.id()))
-    }
-
-    fn key_named(&self, caller: Caller, alias: &str) -> Option<Node> {
-        let alias = Alias::parse(alias).ok()?;
-        Some(Node::Key(self.service().visible_key(caller, &alias)?.id))
     }
 
     /// Whether a file of `.evs` is there for the caller (RULES A7).
     pub(super) fn has_file(&self, caller: Caller, file: ControlFile) -> bool {
         file != ControlFile::Audit || self.service().may_read_audit(caller)
     }
+}
 
-    /// Whether a key with this id is there for the caller.
-    pub(super) fn has_key(&self, caller: Caller, id: KeyId) -> bool {
-        self.key_with_id(caller, id).is_some()
-    }
+fn has_create(collection: Collection) -> bool {
+    collection.create_operation().is_some()
 }

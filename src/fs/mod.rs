@@ -9,6 +9,8 @@
 mod attributes;
 mod control;
 mod disk_file;
+mod event_stream;
+mod files;
 mod grammar;
 mod handle;
 mod help;
@@ -17,11 +19,12 @@ mod json;
 mod listing;
 mod namespace;
 mod node;
+mod objects;
 mod refusals;
 mod values;
 mod verbs;
 
-pub use crate::service::{AttachmentId, KernelCache};
+pub use crate::service::{AttachmentId, Events, KernelCache};
 pub use attributes::{Attributes, FileKind, Wish};
 pub use disk_file::{Allocation, Whence};
 pub use handle::{HandleId, OpenMode, Opened, PageCache};

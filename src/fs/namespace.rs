@@ -2,16 +2,18 @@
 
 use super::attributes::{Attributes, FileKind, Wish};
 use super::control::Conversation;
+use super::files::ControlFile;
 use super::handle::{Handle, HandleId, Handles, OpenMode, Opened, PageCache};
 use super::inode::{Inode, Inodes};
 use super::listing::Listed;
-use super::node::{ControlFile, DiskFile, Node, Use};
+use super::node::Node;
+use super::objects::{DiskFile, ObjectFile};
 use super::refusals::Refusals;
 use super::values::gone;
 use crate::auth::{Action, Caller};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{KeyId, Uid};
-use crate::service::{Attachment, AttachmentId, KeyView, Service, encryption_never_changes};
+use crate::id::Uid;
+use crate::service::{Attachment, AttachmentId, Service, encryption_never_changes};
 use crate::sync::Mutex;
 use crate::units::{ByteLen, ByteOffset};
 use std::sync::Arc;
@@ -114,7 +116,8 @@ impl Namespace {
     pub fn open(&self, uid: Uid, inode: Inode, mode: OpenMode) -> Result<Opened> {
         let caller = self.admit(uid)?;
         let node = self.node(caller, inode)?;
-        if mode.write && matches!(node, Node::DiskFile(_, DiskFile::Encrypted)) {
+        if mode.write && matches!(node, Node::ObjectFile(ObjectFile::Disk(_, DiskFile::Encrypted)))
+        {
             return self.remembered(caller, Err(encryption_never_changes()));
         }
         self.check_access(uid, inode, mode.read, mode.write)?;
@@ -131,6 +134,11 @@ impl Namespace {
         let handle = match node {
             Node::ControlFile(ControlFile::Request) => {
                 Handle::Conversation { caller, conversation: Mutex::new(Conversation::default()) }
+            }
+            Node::ControlFile(ControlFile::Events) => {
+                let reader = self.service.events().reader();
+                let handle = Handle::Events { caller, reader: Mutex::new(reader) };
+                return Ok(Opened { handle: self.handles.add(handle), cache: PageCache::Stream });
             }
             node => Handle::Value { node, caller, text: Mutex::new(Arc::from("")) },
         };
@@ -179,7 +187,8 @@ impl Namespace {
         self.handles.remove(handle);
     }
 
-    /// Reads at most `len` bytes at `offset` and lends them to `deliver`.
+    /// Reads at most `len` bytes at `offset` and lends them to `deliver`. `None`: there is nothing yet,
+    /// and whoever waits asks [`Namespace::read_events`] once there was an event.
     ///
     /// # Errors
     /// Those of the disk; `not-found` when a control file's object has gone.
@@ -189,12 +198,12 @@ impl Namespace {
         offset: ByteOffset,
         len: usize,
         deliver: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R> {
+    ) -> Result<Option<R>> {
         match &*self.handles.get(handle)? {
-            Handle::Disk { open, .. } => open.disk().read_with(offset, len, deliver),
+            Handle::Disk { open, .. } => open.disk().read_with(offset, len, deliver).map(Some),
             Handle::Value { node: Node::ControlFile(ControlFile::Audit), caller, .. } => {
                 // It only grows: read where it is asked for, not kept from the first read on.
-                Ok(deliver(&self.service.read_audit(*caller, offset.get(), len)?))
+                Ok(Some(deliver(&self.service.read_audit(*caller, offset.get(), len)?)))
             }
             Handle::Value { node, caller, text } => {
                 let mut text = text.lock();
@@ -203,10 +212,14 @@ impl Namespace {
                 }
                 let at = usize::try_from(offset.get()).unwrap_or(usize::MAX);
                 let rest = text.as_bytes().get(at..).unwrap_or_default();
-                Ok(deliver(&rest[..rest.len().min(len)]))
+                Ok(Some(deliver(&rest[..rest.len().min(len)])))
+            }
+            Handle::Events { caller, reader } => {
+                let lines = self.service.read_events(*caller, &mut reader.lock(), len);
+                Ok(lines.map(|lines| deliver(&lines)))
             }
             Handle::Conversation { conversation, .. } => {
-                Ok(deliver(conversation.lock().read(offset.get(), len)))
+                Ok(Some(deliver(conversation.lock().read(offset.get(), len))))
             }
             Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
         }
@@ -225,7 +238,7 @@ impl Namespace {
     ) -> Result<Option<usize>> {
         match &*self.handles.get(handle)? {
             Handle::Disk { open, .. } => open.disk().write_at(offset, bytes).map(Some),
-            Handle::Value { .. } | Handle::Conversation { .. } => Ok(None),
+            Handle::Value { .. } | Handle::Conversation { .. } | Handle::Events { .. } => Ok(None),
             Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
         }
     }
@@ -248,7 +261,7 @@ impl Namespace {
                 conversation.lock().keep(answers, request_end);
                 Ok(())
             }
-            Handle::Disk { .. } | Handle::Directory(_) => {
+            Handle::Disk { .. } | Handle::Events { .. } | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Invalid, "this is no control file"))
             }
         }
@@ -282,10 +295,6 @@ impl Namespace {
         self.service.authority().allows(caller, Action::UseObject { owner })
     }
 
-    pub(super) fn key_with_id(&self, caller: Caller, id: KeyId) -> Option<KeyView> {
-        self.service.visible_key_with_id(caller, id)
-    }
-
     fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.refusals.remember(caller.uid(), error);
@@ -304,10 +313,8 @@ impl Namespace {
         let node = self.inodes.node(inode).ok_or_else(gone)?;
         let is_there = match node {
             Node::File(id) => self.file(caller, id).is_some(),
-            Node::Disk(id) | Node::DiskFile(id, _) => {
-                self.service.visible_disk(caller, id).is_some()
-            }
-            Node::Key(id) | Node::KeyFile(id, _) => self.has_key(caller, id),
+            Node::Object(object) => self.has_object(caller, object),
+            Node::ObjectFile(file) => self.has_object(caller, file.object()),
             Node::ControlFile(file) => self.has_file(caller, file),
             _ => true,
         };
@@ -320,14 +327,14 @@ impl Namespace {
 
     /// Whether a control file is one this caller may operate, as opposed to look at.
     fn may_operate(&self, caller: Caller, node: Node) -> bool {
-        let action = match node {
-            Node::DiskCreate => Action::CreateObject,
-            Node::KeyCreate => Action::ManageKeys,
-            Node::KeyFile(_, file) if file.usage() == Use::Verb => Action::ManageKeys,
+        match node {
+            Node::Create(collection) => {
+                self.service.authority().allows(caller, collection.create_action())
+            }
+            Node::ObjectFile(file) => self.operates(caller, file),
             // What is written to `agency` is decided when it is written.
-            _ => return true,
-        };
-        self.service.authority().allows(caller, action)
+            _ => true,
+        }
     }
 
     fn describe(&self, caller: Caller, node: Node) -> Result<Attributes> {

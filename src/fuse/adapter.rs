@@ -6,14 +6,15 @@
 
 use super::refused;
 use super::translate::{errno, file_attr, file_type, inode, open_flags, seek_errno, uid};
+use super::waiting::{WaitingReads, always_ready};
 use super::workers::Workers;
 use crate::fs::{Allocation, HandleId, Inode, Namespace, OpenMode, Whence, Wish};
 use crate::units::{ByteLen, ByteOffset};
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, ReplyAttr, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
-    Request, TimeOrNow, WriteFlags,
+    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags,
+    PollNotifier, ReplyAttr, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use rustix::fs::{FallocateFlags, OFlags};
 use std::ffi::OsStr;
@@ -38,11 +39,13 @@ pub(super) struct Adapter {
     namespace: Arc<Namespace>,
     commands: Workers,
     syncs: Workers,
+    waiting: WaitingReads,
 }
 
 impl Adapter {
     pub(super) fn new(namespace: Arc<Namespace>) -> Self {
         Adapter {
+            waiting: WaitingReads::new(namespace.clone()),
             namespace,
             commands: Workers::new("evsfs-command", COMMAND_THREADS),
             syncs: Workers::new("evsfs-sync", SYNC_THREADS),
@@ -92,6 +95,10 @@ fn answer_empty(reply: ReplyEmpty, result: Result<(), Errno>) {
     }
 }
 
+fn is_nonblocking(flags: OpenFlags) -> bool {
+    OFlags::from_bits_retain(flags.0.cast_unsigned()).contains(OFlags::NONBLOCK)
+}
+
 fn asks_for_sync(flags: OpenFlags) -> bool {
     OFlags::from_bits_retain(flags.0.cast_unsigned()).intersects(OFlags::SYNC | OFlags::DSYNC)
 }
@@ -121,6 +128,7 @@ impl Filesystem for Adapter {
     fn destroy(&mut self) {
         self.commands.close();
         self.syncs.close();
+        self.waiting.close();
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
@@ -193,12 +201,12 @@ impl Filesystem for Adapter {
 
     fn read(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
@@ -211,9 +219,14 @@ impl Filesystem for Adapter {
                     reply.data(bytes);
                 }
             });
-            if let (Err(error), Some(reply)) = (read, reply) {
-                log::debug!("read failed: {error}");
-                reply.error(errno(&error));
+            match (read, reply) {
+                (Err(error), Some(reply)) => {
+                    log::debug!("read failed: {error}");
+                    reply.error(errno(&error));
+                }
+                (Ok(None), Some(reply)) if is_nonblocking(flags) => reply.error(Errno::EAGAIN),
+                (Ok(None), Some(reply)) => self.waiting.add(handle(fh), len, req.pid(), reply),
+                (_, None) | (Ok(Some(())), _) => {}
             }
         });
     }
@@ -287,7 +300,31 @@ impl Filesystem for Adapter {
     ) {
         guarded("release", || {
             self.namespace.close(handle(fh));
+            self.waiting.forget(handle(fh));
             reply.ok();
+        });
+    }
+
+    fn poll(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        notifier: PollNotifier,
+        _events: PollEvents,
+        flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        guarded("poll", || {
+            // Asked to be told first: what comes after the look below is then not missed.
+            let would_wait = self.namespace.would_wait(handle(fh));
+            if !would_wait {
+                return reply.poll(always_ready());
+            }
+            if flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY) {
+                self.waiting.notify(handle(fh), notifier);
+            }
+            reply.poll(PollEvents::empty());
         });
     }
 

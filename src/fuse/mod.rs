@@ -13,6 +13,7 @@ mod mountpoint;
 mod refused;
 mod session;
 mod translate;
+mod waiting;
 mod workers;
 
 pub use kernel_cache::FuseKernelCache;

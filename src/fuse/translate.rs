@@ -58,6 +58,9 @@ pub(super) fn file_attr(attributes: &Attributes) -> FileAttr {
 pub(super) fn open_flags(cache: PageCache) -> FopenFlags {
     match cache {
         PageCache::Keep => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES,
+        PageCache::Stream => {
+            FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NONSEEKABLE | FopenFlags::FOPEN_STREAM
+        }
         PageCache::BypassInParallel => {
             FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
         }

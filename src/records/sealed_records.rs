@@ -239,7 +239,11 @@ impl Records {
             return Err(error);
         }
         match aside {
-            Some(aside) => self.store.drop_aside(&aside),
+            // It is removed; what is left of it goes at the next opening.
+            Some(aside) => {
+                self.drop_in_vain(&aside);
+                Ok(())
+            }
             // It may have been dropped, and not durably.
             None => self.store.remove(path),
         }

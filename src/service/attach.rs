@@ -2,7 +2,7 @@
 
 use super::attachment::Attachment;
 use super::catalogue::DiskEntry;
-use super::execute::Service;
+use super::control_plane::Service;
 use super::record::DiskRecord;
 use super::status::DiskEvent;
 use crate::auth::Permit;
@@ -36,6 +36,7 @@ impl Service {
         drop(state);
         self.attached.add(attachment);
         work.done();
+        self.tell_of_disk("disk.attached", entry);
         log::info!("disk={} name={} attached access={access:?}", entry.id(), entry.name());
         Ok(())
     }

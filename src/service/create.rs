@@ -1,10 +1,10 @@
 //! Making a disk (RULES D2 to D4, D11 to D13).
 
-use super::command::NewDisk;
-use super::execute::Service;
+use super::commands::NewDisk;
+use super::control_plane::Service;
+use super::describe::DiskInfo;
 use super::payload::Existing;
 use super::record::{DiskRecord, Stage};
-use super::reply::DiskInfo;
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
@@ -49,7 +49,9 @@ impl Service {
             return Err(error);
         }
         log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
-        Ok(self.describe_disk(&reservation.made(record)))
+        let entry = reservation.made(record);
+        self.tell_of_disk("disk.created", &entry);
+        Ok(self.describe_disk(&entry))
     }
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).

@@ -1,7 +1,6 @@
 //! What becomes of disks whose creator does not say whether to encrypt them (RULES D4).
 
-use super::execute::Service;
-use super::reply::DefaultEncryptionInfo;
+use super::control_plane::Service;
 use crate::auth::{DefaultEncryption, DefaultKey, Permit};
 use crate::error::Result;
 use crate::id::{Alias, KeyId};
@@ -60,18 +59,5 @@ impl Service {
     pub(super) fn key_named(kms: &Kms, alias: &Alias) -> Result<KeyId> {
         let view = if alias.is_default() { kms.ensure_default() } else { kms.show(alias) };
         view.map(|view| view.id)
-    }
-
-    pub(super) fn describe_default_encryption(&self) -> DefaultEncryptionInfo {
-        let key = match self.project.default_encryption() {
-            _ if !self.encrypts_by_default() => None,
-            Some(DefaultEncryption::On(DefaultKey::Own(id))) => Some(match self.kms.by_id(id) {
-                Ok(view) => view.alias.to_string(),
-                Err(_) => id.to_string(),
-            }),
-            Some(_) => Some(Alias::evs_default().to_string()),
-            None => Some(self.settings.default_key.to_string()),
-        };
-        DefaultEncryptionInfo { encrypted: key.is_some(), key }
     }
 }

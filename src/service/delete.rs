@@ -1,7 +1,7 @@
 //! Deleting a disk (RULES D12).
 
 use super::catalogue::DiskEntry;
-use super::execute::Service;
+use super::control_plane::Service;
 use super::record::{DiskRecord, Stage};
 use super::status::{DiskEvent, DiskStatus};
 use crate::auth::Permit;
@@ -20,6 +20,7 @@ impl Service {
         self.remove_files(&record)?;
         self.catalogue.remove(entry);
         work.done();
+        self.tell_of_disk("disk.deleted", entry);
         log::info!("disk={} name={} deleted", entry.id(), entry.name());
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What depends on a key: the blast radius of disabling or deleting it.
 
 use super::catalogue::DiskEntry;
-use super::execute::Service;
+use super::control_plane::Service;
 use crate::auth::{Action, Caller};
 use crate::id::{KeyId, Name};
 use std::collections::{BTreeMap, HashMap};

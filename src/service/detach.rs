@@ -2,8 +2,8 @@
 
 use super::attachment::Attachment;
 use super::catalogue::DiskEntry;
-use super::command::DetachMode;
-use super::execute::Service;
+use super::commands::DetachMode;
+use super::control_plane::Service;
 use super::status::DiskEvent;
 use crate::auth::Permit;
 use crate::error::{Error, ErrorKind, Result};
@@ -46,6 +46,7 @@ impl Service {
         self.take_away(entry, &attachment);
         closing.for_good();
         work.done();
+        self.tell_of_disk("disk.detached", entry);
         log::info!("disk={} name={} detached mode={mode:?}", entry.id(), entry.name());
         Ok(())
     }

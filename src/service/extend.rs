@@ -1,8 +1,8 @@
 //! Growing a disk (RULES D11).
 
 use super::catalogue::DiskEntry;
+use super::control_plane::Service;
 use super::create::check_size;
-use super::execute::Service;
 use super::status::DiskEvent;
 use crate::auth::Permit;
 use crate::disk::Access;
@@ -52,6 +52,7 @@ impl Service {
             self.kernel.grew(open.id(), size);
         }
         work.done();
+        self.tell_of_disk("disk.extended", entry);
         log::info!("disk={} name={} extended size={size}", entry.id(), entry.name());
         Ok(())
     }

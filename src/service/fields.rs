@@ -1,6 +1,8 @@
 //! The words of a request, whatever its syntax was.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Alias, Name};
+use crate::units::ByteLen;
 use std::collections::BTreeMap;
 
 /// The value of one word.
@@ -71,6 +73,30 @@ impl Fields {
         self.take_text(word)?.ok_or_else(|| invalid(format!("{word:?} is missing")))
     }
 
+    /// Takes the name of an object, which must be there.
+    ///
+    /// # Errors
+    /// `invalid` when it is missing or no name.
+    pub fn need_name(&mut self, word: &str) -> Result<Name> {
+        Name::parse(&self.need_text(word)?)
+    }
+
+    /// Takes the alias of a key.
+    ///
+    /// # Errors
+    /// `invalid` when it is no alias.
+    pub fn take_alias(&mut self, word: &str) -> Result<Option<Alias>> {
+        self.take_text(word)?.map(|text| Alias::parse(&text)).transpose()
+    }
+
+    /// Takes the alias of a key, which must be there.
+    ///
+    /// # Errors
+    /// `invalid` when it is missing or no alias.
+    pub fn need_alias(&mut self, word: &str) -> Result<Alias> {
+        Alias::parse(&self.need_text(word)?)
+    }
+
     /// Takes a yes or no: a JSON boolean, or `yes`, `no`, `true`, `false`, `on`, `off`.
     ///
     /// # Errors
@@ -95,6 +121,18 @@ impl Fields {
     pub fn need_integer(&mut self, word: &str) -> Result<i64> {
         let text = self.need_text(word)?;
         text.parse().map_err(|_| invalid(format!("{word:?} must be a whole number, not {text:?}")))
+    }
+
+    /// Takes the limit of a job: units a second, a size for those that count bytes.
+    ///
+    /// # Errors
+    /// `invalid` when it is no number, or none at all.
+    pub fn take_limit(&mut self) -> Result<Option<u64>> {
+        let Some(text) = self.take_text("limit")? else { return Ok(None) };
+        match ByteLen::parse(&text) {
+            Ok(limit) if limit > ByteLen::ZERO => Ok(Some(limit.get())),
+            _ => Err(invalid(format!("limit {text:?} is not a number of units a second"))),
+        }
     }
 
     /// Whether all words are among these.

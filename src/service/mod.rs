@@ -15,23 +15,25 @@ mod attached;
 mod attachment;
 mod audit;
 mod catalogue;
-mod command;
+mod commands;
+mod control_plane;
 mod create;
 mod default_encryption;
 mod delete;
 mod dependants;
 mod describe;
 mod detach;
-mod execute;
+mod events;
 mod extend;
 mod fields;
+mod jobs;
 mod kernel_cache;
 mod keys;
 mod payload;
 mod record;
 mod reply;
-mod request;
 mod rewrap;
+mod settings;
 mod startup;
 mod status;
 mod stop;
@@ -39,16 +41,23 @@ mod stop;
 pub use crate::kms::KeyView;
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use catalogue::DiskEntry;
-pub use command::{Command, DetachMode, NewDisk, NewKeyRequest, Settings, StopMode};
-pub use execute::{Parts, Service};
+pub use commands::{
+    AgencyCommand, AuditCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand,
+    JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
+    encryption_never_changes,
+};
+pub use control_plane::{Parts, Service};
+pub use describe::{
+    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo, KeyInfo,
+    StatusInfo, VersionInfo,
+};
+pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
+pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
-pub use reply::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, KeyInfo, Reply, StatusInfo,
-    VersionInfo,
-};
-pub use request::encryption_never_changes;
+pub use reply::{Reply, StartedJob};
+pub use settings::Settings;
 pub use status::{DiskEvent, DiskStatus, Resting};
 pub use stop::StopSwitch;

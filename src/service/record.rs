@@ -79,7 +79,7 @@ impl DiskRecord {
             sector_size: sector_size.len().get(),
             encrypted: false,
             owner,
-            created: super::reply::shown_time(created),
+            created: super::describe::shown_time(created),
             attached: None,
             backing: None,
             error: None,

@@ -1,7 +1,7 @@
 //! Reading what the last daemon left (RULES D9, S3).
 
 use super::catalogue::DiskEntry;
-use super::execute::Service;
+use super::control_plane::Service;
 use super::record::{DiskRecord, Stage};
 use super::status::DiskStatus;
 use crate::auth::{Action, Caller};
@@ -28,7 +28,7 @@ impl Service {
         for entry in to_attach {
             self.reattach(&entry);
         }
-        Ok(())
+        self.load_jobs()
     }
 
     /// Reads one disk; returns it when it was attached before.

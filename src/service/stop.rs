@@ -1,6 +1,6 @@
 //! The switch that ends the daemon.
 
-use super::command::StopMode;
+use super::commands::StopMode;
 use crate::sync::{Condvar, Mutex};
 
 /// Set by `mount.stop` or a signal, waited for by the daemon.

@@ -9,6 +9,7 @@ mod process;
 mod secret_memory;
 mod signals;
 mod stack;
+mod thread;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use descriptor::inherited_descriptor;
@@ -16,3 +17,4 @@ pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
 pub use secret_memory::SecretBox;
 pub use signals::{Termination, block_termination_signals, wait_for_termination};
 pub use stack::with_wiped_stack;
+pub use thread::{has_pending_signal, yield_to_other_threads};

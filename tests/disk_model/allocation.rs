@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::rig::{Make, at};
+use evsfs::disk::ChangedRegions;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -32,6 +33,7 @@ static COUNTING: Counting = Counting;
 fn reads_and_writes_allocate_nothing_after_the_first_request_of_a_thread() {
     for make in Make::ALL {
         let (disk, _) = make.in_memory(4 << 20);
+        let disk = disk.resume_tracking(&ChangedRegions::none());
         let bytes = vec![7; 1 << 20];
         let mut into = vec![0; 1 << 20];
         let mut round = || {

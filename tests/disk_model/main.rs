@@ -6,12 +6,16 @@
 
 mod allocation;
 mod at_rest;
+mod changes;
 mod concurrency;
 mod crash;
 mod faults;
 mod limits;
 mod random_operations;
 mod rig;
+mod snapshot_faults;
+mod snapshot_threads;
+mod snapshots;
 mod tearing;
 
 #[path = "../support/kernel.rs"]

@@ -3,7 +3,8 @@
 use crate::kernel::kernel_under_test;
 use evsfs::backing::{Backing, MemoryBacking};
 use evsfs::crypto::{Dk, Secret, SectorCipher};
-use evsfs::disk::{Access, Disk};
+use evsfs::disk::{Access, Disk, SealedSource};
+use evsfs::error::Result;
 use evsfs::units::{ByteLen, ByteOffset, SectorSize};
 use std::sync::Arc;
 
@@ -89,4 +90,48 @@ pub fn data(seed: u64, len: usize) -> Vec<u8> {
 pub fn covering(sector: SectorSize, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let size = sector.bytes();
     range.start / size * size..range.end.next_multiple_of(size)
+}
+
+/// What a copy engine gets from a source, in pieces of `piece` bytes.
+pub fn copy(source: &dyn SealedSource, piece: usize) -> Result<Vec<u8>> {
+    let mut copied = Copied::new(source);
+    while copied.step(source, piece)? {}
+    Ok(copied.bytes)
+}
+
+/// A copy under way.
+pub struct Copied {
+    pub bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Copied {
+    pub fn new(source: &dyn SealedSource) -> Self {
+        Copied { bytes: vec![0; source.size().to_usize().unwrap()], at: 0 }
+    }
+
+    /// Copies one more piece, unless nothing is left.
+    pub fn step(&mut self, source: &dyn SealedSource, piece: usize) -> Result<bool> {
+        if self.at == self.bytes.len() {
+            return Ok(false);
+        }
+        let Some(range) = source.next_data(at(self.at))? else {
+            self.at = self.bytes.len();
+            return Ok(false);
+        };
+        let range = range.start.get() as usize..range.end.get() as usize;
+        assert!(self.at <= range.start && range.start < range.end);
+        assert!(range.end <= self.bytes.len());
+        assert!(range.start.is_multiple_of(source.sector_size().bytes()));
+        let end = range.end.min(range.start + piece.next_multiple_of(4096));
+        source.read_sealed(at(range.start), &mut self.bytes[range.start..end])?;
+        self.at = end;
+        Ok(true)
+    }
+}
+
+/// A scratch backing for a snapshot, and a second handle of it.
+pub fn spill() -> (Box<dyn Backing>, Arc<MemoryBacking>) {
+    let spill = Arc::new(MemoryBacking::new(ByteLen::ZERO));
+    (Box::new(Arc::clone(&spill)), spill)
 }

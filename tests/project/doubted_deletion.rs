@@ -9,7 +9,8 @@ use evsfs::id::{Alias, Description, Name, Uid};
 use evsfs::kms::{Hsm, Kms, Origin, SoftHsm};
 use evsfs::records::{DirStore, Records};
 use evsfs::service::{
-    Command, KeyInfo, NewDisk, NewKeyRequest, NoKernelCache, Parts, Reply, Service, Settings,
+    AgencyCommand, Command, DiskCommand, KeyCommand, KeyInfo, NewDisk, NewKeyRequest,
+    NoKernelCache, Parts, Reply, Service, Settings,
 };
 use evsfs::sys::{Clock, ManualClock};
 use evsfs::units::{ByteLen, SectorSize};
@@ -47,7 +48,7 @@ pub fn trials() -> Vec<Trial> {
 struct Rig {
     _directory: TempDir,
     clock: Arc<ManualClock>,
-    service: Service,
+    service: Arc<Service>,
 }
 
 impl Rig {
@@ -79,6 +80,7 @@ impl Rig {
                 default_key: Alias::evs_default(),
                 default_sector_size: SectorSize::S4096,
                 reattach: true,
+                jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: crate::support::kernel_under_test(),
             },
@@ -90,13 +92,13 @@ impl Rig {
             kernel: Arc::new(NoKernelCache),
         });
         let rig = Rig { _directory: directory, clock, service };
-        rig.run(Command::AgencyCreate);
-        rig.run(Command::KeyCreate(NewKeyRequest {
+        rig.run(AgencyCommand::Create);
+        rig.run(KeyCommand::Create(NewKeyRequest {
             alias: alias(),
             origin: Origin::Kms,
             description: Description::default(),
         }));
-        rig.run(Command::DiskCreate(NewDisk {
+        rig.run(DiskCommand::Create(NewDisk {
             name: Name::parse("db").unwrap(),
             size: ByteLen::MIB,
             encrypted: Some(true),
@@ -105,16 +107,16 @@ impl Rig {
             backing: None,
             overwrite: false,
         }));
-        rig.run(Command::KeyScheduleDeletion(alias(), 7));
+        rig.run(KeyCommand::ScheduleDeletion(alias(), 7));
         rig
     }
 
-    fn run(&self, command: Command) -> Reply {
+    fn run(&self, command: impl Into<Command>) -> Reply {
         self.service.execute(ROOT, command).unwrap()
     }
 
     fn key(&self) -> KeyInfo {
-        match self.run(Command::KeyShow(alias())) {
+        match self.run(KeyCommand::Show(alias())) {
             Reply::Key(key) => key,
             other => panic!("{other:?} is no key"),
         }
@@ -126,7 +128,7 @@ impl Rig {
 
     fn is_destroyed(&self) -> bool {
         self.service.keep_dates_of_keys().unwrap();
-        match self.service.execute(ROOT, Command::KeyShow(alias())) {
+        match self.service.execute(ROOT, KeyCommand::Show(alias())) {
             Ok(_) => false,
             Err(error) => error.kind() == ErrorKind::NotFound,
         }
@@ -147,7 +149,7 @@ fn a_deletion_under_a_doubted_clock_waits_a_day_and_says_so() {
     let until: Timestamp = key.deletion_waits_until.unwrap().parse().unwrap();
     assert_eq!(until, rig.clock.now() + DAY);
     // The key is unusable meanwhile.
-    let attach = Command::DiskAttach(Name::parse("db").unwrap(), Access::ReadWrite);
+    let attach = DiskCommand::Attach(Name::parse("db").unwrap(), Access::ReadWrite);
     let refusal = rig.service.execute(ROOT, attach).unwrap_err();
     assert_eq!(refusal.kind().name(), "key-unusable");
     rig.clock.advance(DAY - Duration::from_secs(1));
@@ -158,16 +160,16 @@ fn a_deletion_under_a_doubted_clock_waits_a_day_and_says_so() {
 
 fn the_administrator_may_confirm_a_deletion_that_waits() {
     let rig = Rig::scheduled();
-    let confirm = || rig.service.execute(ROOT, Command::KeyConfirmDeletion(alias()));
+    let confirm = || rig.service.execute(ROOT, KeyCommand::ConfirmDeletion(alias()));
     assert_eq!(confirm().unwrap_err().kind(), ErrorKind::WrongStatus);
     rig.set_forward(8 * DAY);
     let nobody = Caller::new(Uid::new(4001));
-    let refusal = rig.service.execute(nobody, Command::KeyConfirmDeletion(alias())).unwrap_err();
+    let refusal = rig.service.execute(nobody, KeyCommand::ConfirmDeletion(alias())).unwrap_err();
     assert_eq!(refusal.kind(), ErrorKind::Denied);
     confirm().unwrap();
     assert!(rig.is_destroyed());
     assert_eq!(confirm().unwrap_err().kind(), ErrorKind::NotFound);
-    match rig.run(Command::DiskShow(Name::parse("db").unwrap())) {
+    match rig.run(DiskCommand::Show(Name::parse("db").unwrap())) {
         Reply::Disk(disk) => assert_eq!(disk.key_state, Some("gone")),
         other => panic!("{other:?} is no disk"),
     }

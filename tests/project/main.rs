@@ -1,5 +1,5 @@
 //! What the project as a whole decides, and what depends on its keys: default encryption, the
-//! blast radius of a key, deletion under a clock in doubt, and many clients at once.
+//! blast radius of a key, deletion under a clock in doubt, many clients at once, and long work.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,6 +9,7 @@ mod support;
 mod blast_radius;
 mod default_encryption;
 mod doubted_deletion;
+mod jobs;
 mod storm;
 
 fn main() -> std::process::ExitCode {
@@ -16,5 +17,6 @@ fn main() -> std::process::ExitCode {
     trials.extend(blast_radius::trials());
     trials.extend(doubted_deletion::trials());
     trials.extend(storm::trials());
+    trials.extend(jobs::trials());
     support::run_trials(trials)
 }

@@ -5,7 +5,7 @@ use evsfs::disk::Access;
 use evsfs::error::{Error, ErrorKind};
 use evsfs::id::DiskId;
 use evsfs::kms::examine_keys;
-use evsfs::service::{Command, DiskRecord};
+use evsfs::service::{Command, DiskCommand, DiskRecord};
 use evsfs::units::SectorSize;
 
 /// RULES K8.
@@ -45,7 +45,7 @@ fn each_bit_of_a_disk_record_is_refused_at_the_next_use_and_at_a_start() {
     let path = DiskRecord::path_of(disk.id()).unwrap();
     let record = world.now[path.as_str()].clone();
     let attach = || {
-        let command = Command::DiskAttach(name("own"), Access::ReadWrite);
+        let command = Command::Disk(DiskCommand::Attach(name("own"), Access::ReadWrite));
         running.service.execute(ROOT, command)
     };
     let mut refused = 0;

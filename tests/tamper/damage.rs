@@ -19,17 +19,19 @@ pub enum Kind {
     Material,
     DiskRecord,
     Payload,
+    JobRecord,
     OtherRecord,
     Log,
     RootKey,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::KeyRecord,
         Kind::Material,
         Kind::DiskRecord,
         Kind::Payload,
+        Kind::JobRecord,
         Kind::OtherRecord,
         Kind::Log,
         Kind::RootKey,
@@ -42,6 +44,7 @@ impl Kind {
             "project.toml" | "kms/clock.toml" | "kms/audit-anchor.toml" => Kind::OtherRecord,
             _ if path.starts_with("kms/keys/") && path.ends_with(".toml") => Kind::KeyRecord,
             _ if path.starts_with("hsm/") && path.ends_with(".key") => Kind::Material,
+            _ if path.starts_with("jobs/") => Kind::JobRecord,
             _ if path.ends_with("/disk.toml") => Kind::DiskRecord,
             _ if path.ends_with("/payload") => Kind::Payload,
             _ => panic!("{path} is of no known kind: say here what may be done to it"),

@@ -20,6 +20,11 @@ fn records_of_disks() {
 }
 
 #[test]
+fn records_of_jobs() {
+    every(Kind::JobRecord, 2);
+}
+
+#[test]
 fn payloads() {
     every(Kind::Payload, 10);
 }
@@ -37,7 +42,7 @@ fn every_file_of_the_state_directory_is_of_one_of_these_kinds() {
     let world = World::new();
     let counts =
         Kind::ALL.map(|kind| world.now.keys().filter(|path| Kind::of(path) == kind).count());
-    assert_eq!(counts, [7, 7, 10, 10, 3, 2, 1], "{:?}", world.now.keys());
+    assert_eq!(counts, [7, 7, 10, 10, 2, 3, 2, 1], "{:?}", world.now.keys());
     for path in world.now.keys() {
         let has_past = world.earlier.get(path).is_some_and(|earlier| *earlier != world.now[path]);
         // Material and the root key never change; a payload is what was written.
@@ -102,7 +107,8 @@ fn judge(kind: Kind, damage: &Damage, sound: &Observation, seen: &Observation) -
     let mut refusals = Vec::new();
     if let Some(Err(refusal)) = seen.seen.get("start") {
         refusals.push(refusal);
-        let is_alone = matches!(kind, Kind::KeyRecord | Kind::DiskRecord | Kind::Payload);
+        let is_alone =
+            matches!(kind, Kind::KeyRecord | Kind::DiskRecord | Kind::JobRecord | Kind::Payload);
         assert!(!is_alone, "{what} stops everything: {refusal}");
     } else {
         for (of, now) in &seen.seen {
@@ -133,7 +139,7 @@ fn judge(kind: Kind, damage: &Damage, sound: &Observation, seen: &Observation) -
         let spoilt = refusals.len();
         match kind {
             Kind::KeyRecord | Kind::Material => assert!(spoilt <= 6, "{what}: {refusals:#?}"),
-            Kind::DiskRecord | Kind::Payload => {
+            Kind::DiskRecord | Kind::JobRecord | Kind::Payload => {
                 assert!(spoilt <= damage.files.len(), "{what}: {refusals:#?}");
             }
             Kind::OtherRecord | Kind::Log | Kind::RootKey => {}

@@ -3,8 +3,12 @@
 use crate::world::{ROOT, Running, WRITTEN, World, content_of};
 use evsfs::disk::Access;
 use evsfs::error::{Error, ErrorKind};
-use evsfs::id::{DiskId, KeyId};
-use evsfs::service::{Command, DiskRecord};
+use evsfs::id::{DiskId, JobId, KeyId};
+use evsfs::records::RecordPath;
+use evsfs::service::{
+    AgencyCommand, Command, DefaultEncryptionCommand, DiskCommand, DiskRecord, JobCommand, JobInfo,
+    Reply,
+};
 use evsfs::units::ByteOffset;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +29,7 @@ pub struct Observation {
 pub struct Asked {
     pub keys: BTreeSet<KeyId>,
     pub disks: BTreeSet<DiskId>,
+    pub jobs: BTreeSet<JobId>,
 }
 
 impl Asked {
@@ -33,6 +38,7 @@ impl Asked {
         Asked {
             keys: running.kms.list().iter().map(|key| key.id).collect(),
             disks: running.service.visible_disks(ROOT).iter().map(|disk| disk.id()).collect(),
+            jobs: jobs(running).iter().map(|job| job.id).collect(),
         }
     }
 }
@@ -57,8 +63,15 @@ pub fn observe(world: &World, asked: &Asked) -> Observation {
         let seen = disk(&running, *id, &mut all.reads);
         all.seen.insert(format!("disk {id}"), seen.map_err(|error| refusal(&error)));
     }
-    let default = running.service.execute(ROOT, Command::DefaultEncryptionShow).unwrap();
-    let agency = running.service.execute(ROOT, Command::AgencyShow).unwrap();
+    for id in asked.jobs.union(&listed.jobs) {
+        let seen = job(&running, *id);
+        all.seen.insert(format!("job {id}"), seen.map_err(|error| refusal(&error)));
+    }
+    let default = running
+        .service
+        .execute(ROOT, Command::DefaultEncryption(DefaultEncryptionCommand::Show))
+        .unwrap();
+    let agency = running.service.execute(ROOT, Command::Agency(AgencyCommand::Show)).unwrap();
     let project = format!("{} {}", agency.to_json().unwrap(), default.to_json().unwrap());
     all.seen.insert("project".to_owned(), Ok(project));
     let audit = match running.kms.verify_audit() {
@@ -73,6 +86,21 @@ pub fn observe(world: &World, asked: &Asked) -> Observation {
     all
 }
 
+fn jobs(running: &Running) -> Vec<JobInfo> {
+    match running.service.execute(ROOT, Command::Job(JobCommand::List)).unwrap() {
+        Reply::Jobs(jobs) => jobs,
+        other => panic!("{other:?} is no list of jobs"),
+    }
+}
+
+fn job(running: &Running, id: JobId) -> Result<String, Error> {
+    let Some(job) = jobs(running).into_iter().find(|job| job.id == id) else {
+        running.records.verify(&RecordPath::parse(&format!("jobs/{id}.toml"))?)?;
+        return Ok("there is a sound record, and no job".to_owned());
+    };
+    Ok(format!("{job:?}"))
+}
+
 fn disk(
     running: &Running,
     id: DiskId,
@@ -85,7 +113,9 @@ fn disk(
     let info = running.service.describe_disk(&entry);
     let name = entry.name().clone();
     if running.service.attachment(&name).is_none() {
-        running.service.execute(ROOT, Command::DiskAttach(name.clone(), Access::ReadWrite))?;
+        running
+            .service
+            .execute(ROOT, Command::Disk(DiskCommand::Attach(name.clone(), Access::ReadWrite)))?;
     }
     let attachment = running.service.attachment(&name).unwrap();
     let mut bytes = vec![0; WRITTEN];

@@ -6,11 +6,12 @@ use evsfs::config::CacheMode;
 use evsfs::crypto::Secret;
 use evsfs::disk::Access;
 use evsfs::error::Result;
-use evsfs::id::{Alias, Description, Name, Uid};
+use evsfs::id::{Alias, Description, JobId, Name, Uid};
 use evsfs::kms::{Hsm, Kms, Origin, SoftHsm, Upload};
 use evsfs::records::{DirStore, Records};
 use evsfs::service::{
-    Command, DetachMode, NewDisk, NewKeyRequest, NoKernelCache, Parts, Reply, Service, Settings,
+    AgencyCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand, JobCommand,
+    KeyCommand, NewDisk, NewKeyRequest, NoKernelCache, Parts, Reply, Service, Settings,
 };
 use evsfs::sys::ManualClock;
 use evsfs::units::{ByteLen, ByteOffset, SectorSize};
@@ -41,7 +42,7 @@ pub struct World {
 
 /// What runs on it.
 pub struct Running {
-    pub service: Service,
+    pub service: Arc<Service>,
     pub kms: Arc<Kms>,
     pub records: Records,
 }
@@ -97,6 +98,7 @@ impl World {
                 default_key: Alias::evs_default(),
                 default_sector_size: SectorSize::S4096,
                 reattach: true,
+                jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: kernel_under_test(),
             },
@@ -153,7 +155,7 @@ impl Running {
     }
 
     fn begin_life(&self) {
-        self.run(Command::AgencyCreate);
+        self.run(Command::Agency(AgencyCommand::Create));
         for (name, origin) in [
             ("enabled", Origin::Kms),
             ("disabled", Origin::Kms),
@@ -164,10 +166,14 @@ impl Running {
             ("empty", Origin::External),
         ] {
             let description = Description::default();
-            self.run(Command::KeyCreate(NewKeyRequest { alias: alias(name), origin, description }));
+            self.run(Command::Key(KeyCommand::Create(NewKeyRequest {
+                alias: alias(name),
+                origin,
+                description,
+            })));
         }
         let material = Upload::Plain(Arc::new(Secret::random().unwrap()));
-        self.run(Command::KeyImport(alias("own"), material, None));
+        self.run(Command::Key(KeyCommand::Import(alias("own"), material, None)));
         for name in ["enabled", "disabled", "pending", "rotated", "doomed", "own"] {
             self.disk(name, Some(name));
         }
@@ -180,25 +186,43 @@ impl Running {
     fn go_on(&self, clock: &ManualClock) {
         let described = Description::parse("described since").unwrap();
         for key in [Alias::DEFAULT, "enabled", "disabled", "pending", "rotated", "own", "empty"] {
-            self.run(Command::KeyDescribe(alias(key), described.clone()));
+            self.run(Command::Key(KeyCommand::Describe(alias(key), described.clone())));
         }
-        self.run(Command::KeyDisable(alias("disabled")));
-        self.run(Command::KeyScheduleDeletion(alias("pending"), 30));
-        self.run(Command::KeyScheduleDeletion(alias("doomed"), 7));
-        self.run(Command::KeyRotate(alias("rotated")));
+        self.run(Command::Key(KeyCommand::Disable(alias("disabled"))));
+        self.run(Command::Key(KeyCommand::ScheduleDeletion(alias("pending"), 30)));
+        self.run(Command::Key(KeyCommand::ScheduleDeletion(alias("doomed"), 7)));
+        self.run(Command::Key(KeyCommand::Rotate(alias("rotated"))));
         self.disk("rotated-since", Some("rotated"));
-        self.run(Command::DefaultEncryptionSet(Some(alias("enabled"))));
+        self.run(Command::DefaultEncryption(DefaultEncryptionCommand::Set(Some(alias("enabled")))));
         for name in ["enabled", "plain"] {
-            self.run(Command::DiskExtend(self::name(name), ByteLen::new(2 << 20)));
+            self.run(Command::Disk(DiskCommand::Extend(self::name(name), ByteLen::new(2 << 20))));
         }
         for name in
             ["disabled", "pending", "rotated", "doomed", "own", "default", "plain-too", "gone"]
         {
-            self.run(Command::DiskDetach(self::name(name), DetachMode::WhenIdle));
+            self.run(Command::Disk(DiskCommand::Detach(self::name(name), DetachMode::WhenIdle)));
         }
-        self.run(Command::DiskDelete(name("gone")));
+        self.run(Command::Disk(DiskCommand::Delete(name("gone"))));
         clock.advance(8 * DAY);
         assert_eq!(self.kms.destroy_due().unwrap().len(), 1);
+        for _ in 0..2 {
+            let Reply::Started(job) = self.run(Command::Disk(DiskCommand::RewrapAll(None))) else {
+                panic!("that begins a job")
+            };
+            while !self.shows_done(job.job) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    fn shows_done(&self, job: JobId) -> bool {
+        match self.run(Command::Job(JobCommand::Show(job))) {
+            Reply::Job(job) => {
+                assert_ne!(job.state, "failed", "{job:?}");
+                job.state == "done"
+            }
+            other => panic!("{other:?} is no job"),
+        }
     }
 
     /// An attached disk with content of its own.
@@ -212,8 +236,8 @@ impl Running {
             backing: None,
             overwrite: false,
         };
-        self.run(Command::DiskCreate(request));
-        self.run(Command::DiskAttach(name(disk), Access::ReadWrite));
+        self.run(Command::Disk(DiskCommand::Create(request)));
+        self.run(Command::Disk(DiskCommand::Attach(name(disk), Access::ReadWrite)));
         let attachment = self.service.attachment(&name(disk)).unwrap();
         attachment.disk().write_at(ByteOffset::ZERO, &content_of(disk)).unwrap();
         attachment.disk().flush().unwrap();

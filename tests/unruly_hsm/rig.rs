@@ -123,7 +123,7 @@ impl Rig {
             changed: Condvar::new(),
         });
         let kernel = Arc::new(FuseKernelCache::default());
-        let service = Arc::new(service(&hsm, &state_dir, &mountpoint, kernel.clone()));
+        let service = service(&hsm, &state_dir, &mountpoint, kernel.clone());
         service.load().unwrap();
         let options = MountOptions { mountpoint, allow_other: false, threads: 2 };
         let session = mount(Arc::new(Namespace::new(service)), &kernel, &options).unwrap();
@@ -171,7 +171,7 @@ fn service(
     state_dir: &Path,
     mountpoint: &Path,
     kernel: Arc<FuseKernelCache>,
-) -> Service {
+) -> Arc<Service> {
     let store = Arc::new(DirStore::open(state_dir).unwrap());
     let records = Records::open(store, hsm.record_key().unwrap()).unwrap();
     let clock = Arc::new(SystemClock);
@@ -188,6 +188,7 @@ fn service(
             default_key: Alias::evs_default(),
             default_sector_size: SectorSize::S4096,
             reattach: true,
+            jobs: 2,
             cache: CacheMode::Writeback,
             kernel: crate::support::kernel_under_test(),
         },

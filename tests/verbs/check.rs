@@ -83,15 +83,15 @@ fn check_writes_nothing() {
         std::fs::write(directory.join(name), b"left by a crash").unwrap();
     }
     wait_until("the material has expired", || jiff::Timestamp::now().to_string() > expires);
-    let tree = tree_of(&state);
+    let tree = tree_of(state);
     let (_, report) = check(&mount, &[]);
     assert_eq!(report["checked"], 3, "{report}");
-    assert_eq!(tree_of(&state), tree);
+    assert_eq!(tree_of(state), tree);
     let config = mount.config_path();
     mount.evsfs_plain(&["audit", "verify", "-c", config.to_str().unwrap()]).ok();
-    assert_eq!(tree_of(&state), tree);
+    assert_eq!(tree_of(state), tree);
     check(&mount, &["--repair"]);
-    assert_ne!(tree_of(&state), tree);
+    assert_ne!(tree_of(state), tree);
 }
 
 /// All files below a directory, but the daemon's log, with their bytes.

@@ -77,9 +77,18 @@ fn found_and_not_listed() {
         assert_eq!(meta.permissions().mode() & 0o222, 0, "{directory}");
     }
     let names = names_in(&mount.control(""));
-    for name in
-        ["agency", "control", "default-encryption", "disks", "error", "help", "keys", "version"]
-    {
+    for name in [
+        "agency",
+        "control",
+        "default-encryption",
+        "disks",
+        "error",
+        "events",
+        "help",
+        "jobs",
+        "keys",
+        "version",
+    ] {
         assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");
     }
     // A tool that walks the mount meets disks only.

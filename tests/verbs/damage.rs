@@ -19,9 +19,9 @@ pub fn trials() -> Vec<Trial> {
             a_damaged_key_record,
         ),
         trial(
-            "a_record_edited_while_mounted_is_refused_at_the_next_use",
+            "s5_a_record_edited_while_mounted_is_refused_at_the_next_use",
             Needs::Fuse,
-            a_record_edited_while_mounted,
+            s5_a_record_edited_while_mounted,
         ),
         trial(
             "an_older_record_is_accepted_when_the_administrator_says_so",
@@ -165,7 +165,7 @@ fn a_damaged_key_record() {
 
 /// RULES K8: edited while the daemon runs, a record is refused at the next use; what is attached goes
 /// on, and so does everything else.
-fn a_record_edited_while_mounted() {
+fn s5_a_record_edited_while_mounted() {
     let mount = two_disks();
     let record = key_record(&mount, "hurt");
     let enabled = std::fs::read_to_string(&record).unwrap();

@@ -13,8 +13,10 @@ mod command_line;
 mod control_files;
 mod control_json;
 mod damage;
+mod events;
 mod exit_codes;
 mod import;
+mod jobs;
 mod mounting;
 mod ordinary_user;
 mod rig;
@@ -35,6 +37,8 @@ fn main() -> std::process::ExitCode {
         mounting::trials(),
         rotation::trials(),
         import::trials(),
+        jobs::trials(),
+        events::trials(),
         ordinary_user::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())

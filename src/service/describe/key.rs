@@ -1,61 +1,93 @@
-//! Replies about what there is.
+//! Master keys.
 
-use super::catalogue::DiskEntry;
-use super::dependants::Dependants;
-use super::execute::Service;
-use super::reply::{DiskInfo, KeyInfo, StatusInfo, VersionInfo, shown_time};
-use crate::auth::{AGENCY_NAME, Action, Caller, Permit};
-use crate::disk::Access;
-use crate::error::{ErrorKind, Result};
-use crate::id::{Alias, KeyId};
-use crate::kms::{KeyView, Origin};
+use super::time::shown_time;
+use crate::auth::{Action, Caller};
+use crate::id::{Alias, KeyId, Name};
+use crate::kms::{ImportParameters, KeyView, Origin};
+use crate::service::Service;
+use crate::service::dependants::Dependants;
+use serde::Serialize;
 
 /// What is shown as the state of a key whose record cannot be used.
-const DAMAGED: &str = "damaged";
+pub(super) const DAMAGED: &str = "damaged";
+
+/// A key; the fields are the files of its control directory.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyInfo {
+    /// Its id.
+    pub id: KeyId,
+    /// Its alias; its id when it is damaged.
+    pub alias: Alias,
+    /// `enabled`, `disabled`, `pending-deletion` or `pending-import`; `damaged` when its record cannot
+    /// be used, and then the description says why.
+    pub state: &'static str,
+    /// `kms` or `external`; `unknown` when it is damaged.
+    pub origin: &'static str,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// When it will be destroyed, RFC 3339.
+    pub deletion_date: Option<String>,
+    /// The newest version.
+    pub version: u32,
+    /// `off`, or the interval in days.
+    pub rotation: String,
+    /// When the next automatic rotation is due, RFC 3339.
+    pub rotation_date: Option<String>,
+    /// When imported material is given up, RFC 3339.
+    pub expiry_date: Option<String>,
+    /// Every version, the oldest first.
+    pub versions: Vec<VersionInfo>,
+    /// Its description.
+    pub description: String,
+    /// Until when its destruction waits, RFC 3339: the deletion date has passed by a clock that is
+    /// in doubt (RULES K10).
+    pub deletion_waits_until: Option<String>,
+    /// The disks under it that the caller may see.
+    pub disks: Vec<Name>,
+    /// Those of them that are attached.
+    pub attached_disks: Vec<Name>,
+    /// How many more disks are under it; none for a caller who may not know, who manages no keys.
+    pub foreign_disks: Option<usize>,
+}
+
+/// A version of a key.
+#[derive(Debug, Clone, Serialize)]
+pub struct VersionInfo {
+    /// Its number, counted from 1.
+    pub version: u32,
+    /// When it got its material, RFC 3339.
+    pub created: String,
+    /// How many disks have their data key wrapped by it: all, for those who manage keys; for
+    /// others, of those they may see.
+    pub disks: usize,
+}
+
+/// What a customer needs to wrap key material.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImportParametersInfo {
+    /// The key the material is for.
+    pub alias: Alias,
+    /// How to wrap.
+    pub algorithm: &'static str,
+    /// Under what: PEM, SubjectPublicKeyInfo.
+    pub public_key: String,
+    /// Names this import key; no secret.
+    pub token: String,
+    /// Until when it can be used, RFC 3339; the end of the daemon ends it too.
+    pub valid_until: String,
+}
+
+impl From<ImportParameters> for ImportParametersInfo {
+    fn from(made: ImportParameters) -> Self {
+        let ImportParameters { alias, algorithm, public_key, token, valid_until } = made;
+        let valid_until = shown_time(valid_until);
+        ImportParametersInfo { alias, algorithm, public_key, token, valid_until }
+    }
+}
 
 impl Service {
-    pub(super) fn list_disks(&self, caller: Caller) -> Result<Vec<DiskInfo>> {
-        let _permit = self.permit(caller, Action::EnterControl)?;
-        Ok(self.visible_disks(caller).iter().map(|entry| self.describe_disk(entry)).collect())
-    }
-
-    /// A disk as replies and control files show it.
-    pub fn describe_disk(&self, entry: &DiskEntry) -> DiskInfo {
-        let state = entry.state();
-        let (record, attachment) = (state.record.clone(), state.attachment.clone());
-        let status = state.status;
-        drop(state);
-        let key = record.dk.as_ref().map(|dk| dk.key);
-        let view = key.map(|id| (id, self.kms.by_id(id)));
-        DiskInfo {
-            id: record.id,
-            name: entry.name().clone(),
-            status: status.name(),
-            size: record.size().get(),
-            encrypted: record.is_encrypted(),
-            key: view.as_ref().map(|(id, view)| match view {
-                Ok(view) => view.alias.to_string(),
-                Err(_) => id.to_string(),
-            }),
-            key_state: view.as_ref().map(|(_, view)| match view {
-                Ok(view) => view.state.name(),
-                Err(error) if error.kind() == ErrorKind::KeyGone => "gone",
-                Err(_) => DAMAGED,
-            }),
-            key_version: record.dk.as_ref().map(|dk| dk.version),
-            sector_size: record.sector_size().len().get(),
-            owner: record.owner,
-            created: record.created().to_owned(),
-            attached: attachment.is_some(),
-            read_only: attachment.is_some_and(|open| open.access() == Access::ReadOnly),
-            source: None,
-            server: None,
-            error: record.error,
-        }
-    }
-
     /// All keys as replies show them, the default key first, damaged ones last.
-    pub(super) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
+    pub(in crate::service) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
         let mut all = self.dependants_by_key(caller);
         let mut of = |id| all.remove(&id).unwrap_or_default();
         let keys = self.kms.list();
@@ -110,22 +142,6 @@ impl Service {
     pub fn describe_key(&self, caller: Caller, view: &KeyView) -> KeyInfo {
         let dependants = self.dependants_of(caller, view.id);
         self.key_info(caller, view, dependants)
-    }
-
-    pub(super) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
-        let caller = permit.caller();
-        Ok(StatusInfo {
-            mountpoint: self.settings.mountpoint.display().to_string(),
-            state_dir: self.settings.state_dir.display().to_string(),
-            version: env!("CARGO_PKG_VERSION"),
-            pid: std::process::id(),
-            started: shown_time(self.started),
-            agency: self.project.has_agency().then_some(AGENCY_NAME),
-            region: self.settings.region.clone(),
-            project: self.settings.project.clone(),
-            disks: self.list_disks(caller)?,
-            keys: self.describe_keys(caller),
-        })
     }
 
     fn key_info(&self, caller: Caller, view: &KeyView, dependants: Dependants) -> KeyInfo {

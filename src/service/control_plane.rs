@@ -1,25 +1,23 @@
-//! The service itself: its parts, and the one door through which commands come.
+//! The service itself: its parts, and who may use what of it.
 
 use super::attached::Attached;
 use super::attachment::{Attachment, AttachmentId};
 use super::catalogue::{Catalogue, DiskEntry};
-use super::command::{Command, Settings};
+use super::events::Events;
+use super::jobs::Jobs;
 use super::kernel_cache::KernelCache;
 use super::payload::Payloads;
 use super::record::DiskRecord;
-use super::reply::{AgencyInfo, Reply};
+use super::settings::Settings;
 use super::stop::StopSwitch;
-use crate::auth::{AGENCY_NAME, Action, Authority, Caller, Permit, Project};
+use crate::auth::{Action, Authority, Caller, Permit, Project};
 use crate::config::{CacheMode, Role};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{DiskId, Name};
-use crate::kms::{AuditEvent, Kms};
+use crate::kms::Kms;
 use crate::records::Records;
 use crate::sys::Clock;
-use std::sync::Arc;
-
-/// Entries of the audit log in one answer.
-const AUDIT_ENTRIES: usize = 1000;
+use std::sync::{Arc, Weak};
 
 /// What a service is put together from.
 pub struct Parts {
@@ -51,16 +49,23 @@ pub struct Service {
     pub(super) payloads: Payloads,
     pub(super) catalogue: Catalogue,
     pub(super) started: jiff::Timestamp,
+    pub(super) jobs: Jobs,
+    pub(super) events: Events,
+    // For the threads of jobs.
+    itself: Weak<Service>,
     stop: StopSwitch,
     pub(super) attached: Attached,
 }
 
 impl Service {
     /// A service without disks; [`Service::load`] reads them.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, authority, project, kms, records, clock, kernel } = parts;
         let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone());
-        Service {
+        Arc::new_cyclic(|itself| Service {
+            jobs: Jobs::new(settings.jobs),
+            events: Events::default(),
+            itself: itself.clone(),
             settings,
             authority,
             project,
@@ -73,103 +78,16 @@ impl Service {
             catalogue: Catalogue::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
-        }
+        })
     }
 
-    /// Carries out a command for a caller.
+    /// The service, for a thread that works for it.
     ///
     /// # Errors
-    /// Everything that can be refused; see RULES. Nothing has changed then, unless it says so.
-    pub fn execute(&self, caller: Caller, command: Command) -> Result<Reply> {
-        match command {
-            Command::DiskCreate(request) => {
-                let permit = self.permit(caller, Action::CreateObject)?;
-                Ok(Reply::Disk(self.create_disk(permit, request)?))
-            }
-            Command::DiskList => Ok(Reply::Disks(self.list_disks(caller)?)),
-            Command::DiskShow(name) => {
-                let (entry, _permit) = self.usable(caller, &name)?;
-                Ok(Reply::Disk(self.describe_disk(&entry)))
-            }
-            Command::DiskAttach(name, access) => {
-                let (entry, permit) = self.usable(caller, &name)?;
-                self.attach(permit, &entry, access)?;
-                Ok(Reply::Disk(self.describe_disk(&entry)))
-            }
-            Command::DiskDetach(name, mode) => {
-                let (entry, permit) = self.usable(caller, &name)?;
-                self.detach(permit, &entry, mode)?;
-                Ok(Reply::Disk(self.describe_disk(&entry)))
-            }
-            Command::DiskExtend(name, size) => {
-                let (entry, permit) = self.usable(caller, &name)?;
-                self.extend(permit, &entry, size)?;
-                Ok(Reply::Disk(self.describe_disk(&entry)))
-            }
-            Command::DiskRewrap(name) => {
-                let (entry, permit) = self.usable(caller, &name)?;
-                self.rewrap(permit, &entry)?;
-                Ok(Reply::Disk(self.describe_disk(&entry)))
-            }
-            Command::DiskDelete(name) => {
-                let (entry, permit) = self.usable(caller, &name)?;
-                self.delete(permit, &entry)?;
-                Ok(Reply::DONE)
-            }
-            Command::AgencyCreate => {
-                let permit = self.permit(caller, Action::ManageAgency);
-                let permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
-                self.kms_for(caller).recorded(AuditEvent::CreateAgency, |recording| {
-                    let decision = self.project.create_agency(permit)?;
-                    recording.allow()?;
-                    decision.carry_out()
-                })?;
-                log::info!("agency=created uid={}", caller.uid());
-                Ok(Reply::Agency(self.describe_agency()))
-            }
-            Command::AgencyDelete => {
-                let permit = self.permit(caller, Action::ManageAgency);
-                let permit = permit.inspect_err(|e| self.record_denial(caller, &command, e))?;
-                self.kms_for(caller).recorded(AuditEvent::DeleteAgency, |recording| {
-                    let decision = self.project.delete_agency(permit)?;
-                    recording.allow()?;
-                    decision.carry_out()
-                })?;
-                log::info!("agency=deleted uid={}", caller.uid());
-                Ok(Reply::Agency(self.describe_agency()))
-            }
-            Command::AgencyShow => {
-                let _permit = self.permit(caller, Action::SeeKeys)?;
-                Ok(Reply::Agency(self.describe_agency()))
-            }
-            Command::AuditShow(after) => {
-                let _permit = self.permit(caller, Action::ReadAudit)?;
-                Ok(Reply::Audit(self.kms.audit_entries(after, AUDIT_ENTRIES)?))
-            }
-            Command::AuditVerify => {
-                let _permit = self.permit(caller, Action::ReadAudit)?;
-                Ok(Reply::AuditReport(self.kms.verify_audit()?))
-            }
-            Command::DefaultEncryptionShow => {
-                let _permit = self.permit(caller, Action::SeeKeys)?;
-                Ok(Reply::DefaultEncryption(self.describe_default_encryption()))
-            }
-            Command::DefaultEncryptionSet(wish) => {
-                let permit = self.permit(caller, Action::ChooseDefaultEncryption)?;
-                self.set_default_encryption(permit, wish)?;
-                Ok(Reply::DefaultEncryption(self.describe_default_encryption()))
-            }
-            Command::MountStatus => {
-                let permit = self.permit(caller, Action::EnterControl)?;
-                Ok(Reply::Status(Box::new(self.describe_mount(&permit)?)))
-            }
-            Command::MountStop(mode) => {
-                let _permit = self.permit(caller, Action::StopMount)?;
-                self.stop.ask(mode);
-                Ok(Reply::DONE)
-            }
-            key_command => self.execute_on_keys(caller, key_command),
-        }
+    /// `internal` while it is being dropped.
+    pub(super) fn itself(&self) -> Result<Arc<Service>> {
+        let gone = || Error::new(ErrorKind::Internal, "the service is being dropped");
+        self.itself.upgrade().ok_or_else(gone)
     }
 
     /// Who may do what.
@@ -210,6 +128,7 @@ impl Service {
             match keys {
                 Ok(keys) => keys.iter().for_each(|key| {
                     log::info!("key={} alias={} {what}", key.id, key.alias);
+                    self.tell_of_key(&format!("key.{what}"), key);
                 }),
                 Err(error) => drop(failure.get_or_insert(error)),
             }
@@ -300,10 +219,5 @@ impl Service {
         self.catalogue.by_id(id).filter(|entry| {
             self.authority.allows(caller, Action::UseObject { owner: entry.owner() })
         })
-    }
-
-    fn describe_agency(&self) -> AgencyInfo {
-        let present = self.project.has_agency();
-        AgencyInfo { name: present.then_some(AGENCY_NAME), present }
     }
 }

@@ -1,0 +1,16 @@
+//! What there is, as answers, control files and tables show it: a noun a file, each with its object
+//! and how it is made. The fields of an object are the files of its control directory.
+
+mod disk;
+mod job;
+mod key;
+mod mount;
+mod project;
+mod time;
+
+pub use disk::DiskInfo;
+pub use job::JobInfo;
+pub use key::{ImportParametersInfo, KeyInfo, VersionInfo};
+pub use mount::StatusInfo;
+pub use project::{AgencyInfo, DefaultEncryptionInfo};
+pub(super) use time::shown_time;

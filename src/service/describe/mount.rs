@@ -1,0 +1,52 @@
+//! The whole mount.
+
+use super::disk::DiskInfo;
+use super::key::KeyInfo;
+use super::time::shown_time;
+use crate::auth::{AGENCY_NAME, Permit};
+use crate::error::Result;
+use crate::service::Service;
+use serde::Serialize;
+
+/// The whole mount.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusInfo {
+    /// Where it is mounted.
+    pub mountpoint: String,
+    /// Where its state lies.
+    pub state_dir: String,
+    /// The program's version.
+    pub version: &'static str,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// When the daemon started, RFC 3339.
+    pub started: String,
+    /// The agency's name, where there is one.
+    pub agency: Option<&'static str>,
+    /// The configured region.
+    pub region: String,
+    /// The configured project.
+    pub project: String,
+    /// The disks the caller may see.
+    pub disks: Vec<DiskInfo>,
+    /// The keys.
+    pub keys: Vec<KeyInfo>,
+}
+
+impl Service {
+    pub(in crate::service) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
+        let caller = permit.caller();
+        Ok(StatusInfo {
+            mountpoint: self.settings.mountpoint.display().to_string(),
+            state_dir: self.settings.state_dir.display().to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            started: shown_time(self.started),
+            agency: self.project.has_agency().then_some(AGENCY_NAME),
+            region: self.settings.region.clone(),
+            project: self.settings.project.clone(),
+            disks: self.list_disks(caller)?,
+            keys: self.describe_keys(caller),
+        })
+    }
+}

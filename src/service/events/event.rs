@@ -1,0 +1,129 @@
+//! One event.
+
+use crate::auth::{AGENCY_NAME, Action};
+use crate::id::{Alias, DiskId, JobId, KeyId, Name, Uid};
+use crate::kms::KeyView;
+use crate::service::describe::shown_time;
+use crate::service::{DiskEntry, JobInfo};
+use serde::Serialize;
+
+/// Something that happened, as a line, and what a caller must be allowed in order to read it.
+#[derive(Debug)]
+pub struct Event {
+    line: String,
+    needs: Action,
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    time: String,
+    event: &'a str,
+    #[serde(flatten)]
+    what: T,
+}
+
+#[derive(Serialize)]
+struct DiskLine<'a> {
+    name: &'a Name,
+    id: DiskId,
+    status: &'static str,
+    size: u64,
+    owner: Uid,
+}
+
+#[derive(Serialize)]
+struct KeyLine<'a> {
+    alias: &'a Alias,
+    id: KeyId,
+    state: &'static str,
+    version: u32,
+}
+
+#[derive(Serialize)]
+struct AgencyLine {
+    agency: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct JobLine<'a> {
+    id: JobId,
+    kind: &'static str,
+    subject: &'a str,
+    state: &'static str,
+    done: u64,
+    total: Option<u64>,
+    rate: u64,
+    owner: Uid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+impl Event {
+    /// Of a disk; `event` is one of the module's table.
+    pub fn of_disk(event: &str, now: jiff::Timestamp, disk: &DiskEntry) -> Event {
+        let state = disk.state();
+        let (status, size) = (state.status.name(), state.record.size().get());
+        drop(state);
+        let what = DiskLine { name: disk.name(), id: disk.id(), status, size, owner: disk.owner() };
+        Event::new(event, now, what, Action::UseObject { owner: disk.owner() })
+    }
+
+    /// Of a key.
+    pub fn of_key(event: &str, now: jiff::Timestamp, key: &KeyView) -> Event {
+        let what = KeyLine {
+            alias: &key.alias,
+            id: key.id,
+            state: key.state.name(),
+            version: key.version,
+        };
+        Event::new(event, now, what, Action::SeeKeys)
+    }
+
+    /// Of the agency.
+    pub fn of_agency(event: &str, now: jiff::Timestamp, is_present: bool) -> Event {
+        let what = AgencyLine { agency: is_present.then_some(AGENCY_NAME) };
+        Event::new(event, now, what, Action::SeeKeys)
+    }
+
+    /// Of a job.
+    pub fn of_job(event: &str, now: jiff::Timestamp, job: &JobInfo) -> Event {
+        let what = JobLine {
+            id: job.id,
+            kind: job.kind,
+            subject: &job.subject,
+            state: job.state,
+            done: job.done,
+            total: job.total,
+            rate: job.rate,
+            owner: job.owner,
+            code: job.error.as_ref().map(|error| error.code.as_str()),
+            message: job.error.as_ref().map(|error| error.message.as_str()),
+        };
+        Event::new(event, now, what, Action::UseObject { owner: job.owner })
+    }
+
+    /// That a reader has missed some.
+    pub(super) fn lost() -> &'static str {
+        "{\"event\":\"lost\"}\n"
+    }
+
+    fn new(event: &str, now: jiff::Timestamp, what: impl Serialize, needs: Action) -> Event {
+        let line = Line { time: shown_time(now), event, what };
+        // Texts and numbers alone, which always become JSON.
+        let mut line = serde_json::to_string(&line).unwrap_or_default();
+        line.push('\n');
+        Event { line, needs }
+    }
+
+    /// One line of JSON with its newline.
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// What a caller must be allowed in order to read it.
+    pub fn needs(&self) -> Action {
+        self.needs
+    }
+}

@@ -1,0 +1,53 @@
+//! What jobs there are.
+
+use serde::{Deserialize, Serialize};
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// Wraps the data keys of disks by the newest versions of their master keys.
+    RewrapAll,
+}
+
+/// What a job counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobUnit {
+    /// Bytes.
+    Bytes,
+    /// Disks.
+    Disks,
+}
+
+impl JobKind {
+    /// The public name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            JobKind::RewrapAll => "rewrap-all",
+        }
+    }
+
+    /// What its progress, its rate and its limit count.
+    pub const fn unit(self) -> JobUnit {
+        match self {
+            JobKind::RewrapAll => JobUnit::Disks,
+        }
+    }
+
+    /// Whether it can begin anew after the daemon has ended, with the same outcome.
+    pub const fn resumes(self) -> bool {
+        match self {
+            JobKind::RewrapAll => true,
+        }
+    }
+}
+
+impl JobUnit {
+    /// The public name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            JobUnit::Bytes => "bytes",
+            JobUnit::Disks => "disks",
+        }
+    }
+}
