@@ -184,6 +184,14 @@ impl Running {
     }
 
     fn go_on(&self, clock: &ManualClock) {
+        for _ in 0..2 {
+            let Reply::Started(job) = self.run(Command::Disk(DiskCommand::RewrapAll(None))) else {
+                panic!("that begins a job")
+            };
+            while !self.shows_done(job.job) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         let described = Description::parse("described since").unwrap();
         for key in [Alias::DEFAULT, "enabled", "disabled", "pending", "rotated", "own", "empty"] {
             self.run(Command::Key(KeyCommand::Describe(alias(key), described.clone())));
@@ -205,14 +213,6 @@ impl Running {
         self.run(Command::Disk(DiskCommand::Delete(name("gone"))));
         clock.advance(8 * DAY);
         assert_eq!(self.kms.destroy_due().unwrap().len(), 1);
-        for _ in 0..2 {
-            let Reply::Started(job) = self.run(Command::Disk(DiskCommand::RewrapAll(None))) else {
-                panic!("that begins a job")
-            };
-            while !self.shows_done(job.job) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
     }
 
     fn shows_done(&self, job: JobId) -> bool {
