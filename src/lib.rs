@@ -20,6 +20,7 @@
 //! | [`kms`] | the only door to keys: states, versions, the HSM | error units id sync sys crypto records |
 //! | [`auth`] | callers, roles, permits, the agency and the default encryption | error id sync config records |
 //! | [`disk`] | an open disk: bytes in, sealed sectors out | error units id sync sys crypto backing |
+//! | [`archive`] | copies of disks: written, chained, verified, merged, re-sealed, packed | error units id sync sys crypto records backing disk |
 //! | [`service`] | commands, the catalogue, the life of a disk | all above |
 //! | [`fs`] | names, inodes, handles, the control directory | error units id sync auth disk service |
 //! | [`fuse`] | the kernel protocol | error units id sync sys fs |
@@ -29,6 +30,7 @@
 //! Two rules make data flow one way: the data plane (`disk`, `backing`, `crypto`) knows no policy,
 //! and the control plane (`service`) touches no sectors.
 
+pub mod archive;
 pub mod auth;
 pub mod backing;
 pub mod cli;

@@ -7,6 +7,8 @@
 
 #[path = "support/key_model_token.rs"]
 mod key_model_token;
+#[path = "support/key_rules.rs"]
+mod key_rules;
 
 use evsfs::crypto::WrappedDk;
 use evsfs::error::{Code, ErrorKind, Result};
@@ -15,8 +17,8 @@ use evsfs::kms::{Hsm, KeyState, KeyView, Kms, NewKey, Origin, Pkcs11Hsm, SoftHsm
 use evsfs::records::{DirStore, MemoryStore, RecordPath, RecordStore, Records};
 use evsfs::sys::{Clock, ManualClock};
 use evsfs::units::SectorSize;
-use jiff::Timestamp;
 use key_model_token::token;
+use key_rules::{DAY, Keys};
 use proptest::prelude::{Strategy, any, prop_oneof};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 const SECTOR: SectorSize = SectorSize::S4096;
 
 /// A service that can be closed and opened again.
@@ -420,175 +421,27 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     proptest::collection::vec(action, 1..16)
 }
 
-/// A key of the model: RULES K1 and nothing else.
-#[derive(Debug, Clone, PartialEq)]
-struct ModelKey {
-    id: KeyId,
-    state: &'static str,
-    external: bool,
-    deadline: Option<Timestamp>,
-    version: u32,
-    /// Interval and next date.
-    rotation: Option<(u32, Timestamp)>,
-    expires: Option<Timestamp>,
-    has_material: bool,
-    /// The material that was imported first.
-    first: Option<u8>,
-}
-
-impl ModelKey {
-    fn new(id: KeyId, external: bool) -> ModelKey {
-        let (state, version) = if external { ("pending-import", 0) } else { ("enabled", 1) };
-        ModelKey {
-            id,
-            state,
-            external,
-            deadline: None,
-            version,
-            rotation: None,
-            expires: None,
-            has_material: !external,
-            first: None,
-        }
-    }
-
-    fn give_material_up(&mut self) {
-        if self.state != "pending-deletion" {
-            self.state = "pending-import";
-        }
-        (self.expires, self.has_material) = (None, false);
-    }
-}
-
-#[derive(Debug, Default)]
-struct Model {
-    keys: BTreeMap<&'static str, ModelKey>,
-    /// The latest moment the service has seen.
-    seen: Option<Timestamp>,
-    /// What a wall clock shows that is not believed.
-    doubted: Option<Timestamp>,
-}
-
-impl Model {
-    fn look(&mut self, now: Timestamp) {
-        self.seen = self.seen.max(Some(now));
-    }
-
-    fn is_past(&self, key: &ModelKey) -> bool {
-        key.deadline.is_some() && key.deadline <= self.seen
-    }
-
-    fn sweep(&mut self) {
-        let seen = self.seen;
-        self.keys.retain(|_, key| key.deadline.is_none() || key.deadline > seen);
-        for key in self.keys.values_mut() {
-            if key.expires.is_some() && key.expires <= seen {
-                key.give_material_up();
-            }
-        }
-    }
-
-    /// The moment from which new dates are counted.
-    fn start(&self, now: Timestamp) -> Timestamp {
-        self.seen.max(Some(now)).unwrap()
-    }
-
-    /// The key as every verb sees it: a date that has passed counts, swept or not.
-    fn look_at(&self, name: &str) -> Option<ModelKey> {
-        let mut key = self.keys.get(name).filter(|key| !self.is_past(key))?.clone();
-        if key.expires.is_some() && key.expires <= self.seen {
-            key.give_material_up();
-        }
-        Some(key)
-    }
-
-    /// Rotates by interval; how many keys.
-    fn rotate_due(&mut self, now: Timestamp) -> usize {
-        let (seen, start) = (self.seen, self.start(now));
-        let mut rotated = 0;
-        for key in self.keys.values_mut().filter(|key| key.state == "enabled") {
-            if let Some((days, due)) = key.rotation
-                && Some(due) <= seen
-            {
-                key.version += 1;
-                key.rotation = Some((days, start + DAY * days));
-                rotated += 1;
-            }
-        }
-        rotated
-    }
-
-    /// The verdict on a verb, and the state it leads to.
-    fn verdict(&self, name: &str, verb: &str) -> (&'static str, Option<&'static str>) {
-        let Some(key) = self.look_at(name) else { return ("KMS.0207", None) };
-        match (verb, key.external) {
-            ("rotate" | "rotation", true) => return ("KMS.0312", None),
-            ("import", false) => return ("KMS.0309", None),
-            ("delete-material", false) => return ("KMS.2701", None),
-            _ => {}
-        }
-        if name == "evs/default" && matches!(verb, "disable" | "schedule" | "rename" | "rotate") {
-            return ("KMS.0211", None);
-        }
-        match (verb, key.state) {
-            ("enable", "disabled") => ("ok", Some("enabled")),
-            ("enable", _) => ("KMS.1201", None),
-            ("disable", "enabled") => ("ok", Some("disabled")),
-            ("disable", _) => ("KMS.1301", None),
-            ("schedule", "pending-deletion") => ("KMS.1402", None),
-            ("schedule", _) => ("ok", Some("pending-deletion")),
-            ("cancel", "pending-deletion") if !key.has_material => ("ok", Some("pending-import")),
-            ("cancel", "pending-deletion") => ("ok", Some("disabled")),
-            ("cancel", _) => ("KMS.1501", None),
-            ("use", "enabled") if key.expires.is_some() && key.expires <= self.doubted => {
-                ("KMS.1301", None)
-            }
-            ("use" | "rotate" | "rotation", "enabled") => ("ok", None),
-            ("use" | "rotate" | "rotation", "disabled") => ("KMS.0209", None),
-            ("use" | "rotate" | "rotation", "pending-deletion") => ("KMS.0210", None),
-            ("use" | "rotate" | "rotation", "pending-import") => ("KMS.1301", None),
-            ("import", "pending-import") => ("ok", Some("enabled")),
-            ("import", _) => ("KMS.0310", None),
-            ("delete-material", "enabled" | "disabled") => ("ok", Some("pending-import")),
-            ("delete-material", _) => ("KMS.2701", None),
-            ("rename", "pending-deletion") => ("KMS.0210", None),
-            ("rename", _) => ("ok", None),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Carries a verb out; the code the service must give.
-    fn change(&mut self, name: &str, verb: &str) -> &'static str {
-        let (code, next) = self.verdict(name, verb);
-        if let (Some(next), Some(mut key)) = (next, self.look_at(name))
-            && let Some(kept) = self.keys.get_mut(name)
-        {
-            key.state = next;
-            key.deadline = None;
-            *kept = key;
-        }
-        code
-    }
-}
-
 struct Walk {
     world: World,
-    model: Model,
-    /// Every data key made: its master key's id, its disk, and the plaintext it must open to.
-    made: Vec<(WrappedDk, DiskId, Option<[u8; 64]>)>,
+    model: Keys,
+    /// The ids of the model's keys, by their number.
+    ids: BTreeMap<u32, KeyId>,
+    /// Every data key made: its master key's number, its disk, and the plaintext it must open to.
+    made: Vec<(WrappedDk, u32, DiskId, Option<[u8; 64]>)>,
 }
 
 impl Walk {
     fn step(&mut self, action: Action) {
         let now = self.world.clock.now();
         let kms = &self.world.kms;
+        let model = &mut self.model;
         let looks = match action {
             Action::Pass(_) | Action::SetBack(_) => false,
             Action::OpenAll => !self.made.is_empty(),
             _ => true,
         };
         if looks {
-            self.model.look(now);
+            model.look(now);
         }
         match action {
             Action::Create(key, external) => {
@@ -596,143 +449,76 @@ impl Walk {
                 let name = ALIASES[key];
                 let new =
                     NewKey { alias: alias(name), origin, description: Description::default() };
-                let expected = match name {
-                    "evs/default" => "KMS.1101",
-                    taken if self.model.keys.contains_key(taken) => "KMS.1104",
-                    _ => "ok",
-                };
+                let expected = model.create(name, external);
                 let result = kms.create(new);
                 if let Ok(view) = &result {
-                    self.model.keys.insert(name, ModelKey::new(view.id, external));
+                    self.ids.insert(model.keys[name].serial, view.id);
                 }
                 assert_eq!(code(result), expected);
             }
             Action::Default => {
                 let id = kms.ensure_default().unwrap().id;
-                let key = self.model.keys.entry("evs/default").or_insert(ModelKey::new(id, false));
-                assert_eq!((key.id, key.state), (id, "enabled"));
+                assert_eq!(*self.ids.entry(model.ensure_default()).or_insert(id), id);
             }
             Action::Enable(key) => {
-                let expected = self.model.change(ALIASES[key], "enable");
+                let expected = model.change(ALIASES[key], "enable");
                 assert_eq!(code(kms.enable(&alias(ALIASES[key]))), expected);
             }
             Action::Disable(key) => {
-                let expected = self.model.change(ALIASES[key], "disable");
+                let expected = model.change(ALIASES[key], "disable");
                 assert_eq!(code(kms.disable(&alias(ALIASES[key]))), expected);
             }
             Action::Schedule(key, days) => {
-                let name = ALIASES[key];
-                let expected = match self.model.verdict(name, "schedule").0 {
-                    "ok" if days < 7 => "KMS.1401",
-                    "ok" => {
-                        self.model.change(name, "schedule");
-                        let from = self.model.start(now);
-                        let key = self.model.keys.get_mut(name).unwrap();
-                        key.deadline = Some(from + DAY * days);
-                        "ok"
-                    }
-                    refused => refused,
-                };
-                assert_eq!(code(kms.schedule_deletion(&alias(name), days)), expected);
+                let expected = model.schedule(ALIASES[key], days, now);
+                assert_eq!(code(kms.schedule_deletion(&alias(ALIASES[key]), days)), expected);
             }
             Action::Cancel(key) => {
-                let expected = self.model.change(ALIASES[key], "cancel");
+                let expected = model.change(ALIASES[key], "cancel");
                 assert_eq!(code(kms.cancel_deletion(&alias(ALIASES[key]))), expected);
             }
             Action::Rename(key, to) => {
                 let (name, new) = (ALIASES[key], ALIASES[to]);
-                let expected = match self.model.verdict(name, "rename").0 {
-                    "ok" if new == "evs/default" => "KMS.1101",
-                    "ok" if name != new && self.model.keys.contains_key(new) => "KMS.1104",
-                    "ok" => {
-                        let key = self.model.look_at(name).unwrap();
-                        self.model.keys.remove(name);
-                        self.model.keys.insert(new, key);
-                        "ok"
-                    }
-                    refused => refused,
-                };
+                let expected = model.rename(name, new);
                 assert_eq!(code(kms.set_alias(&alias(name), alias(new))), expected);
             }
             Action::Make(key) => {
-                let id = self.model.keys.get(ALIASES[key]).map_or(KeyId::random(), |key| key.id);
-                let (expected, _) = self.model.verdict(ALIASES[key], "use");
+                let serial = model.keys.get(ALIASES[key]).map(|key| key.serial);
+                let id = serial.map_or(KeyId::random(), |serial| self.ids[&serial]);
+                let expected = serial.map_or("KMS.0207", |serial| model.usability(serial));
                 let disk = DiskId::random();
                 let result = kms.generate_dk(id, disk, SECTOR);
-                if let Ok(wrapped) = &result {
-                    assert_eq!(wrapped.version, self.model.keys[ALIASES[key]].version);
-                    self.made.push((wrapped.clone(), disk, None));
+                if let (Ok(wrapped), Some(serial)) = (&result, serial) {
+                    assert_eq!(wrapped.version, model.keys[ALIASES[key]].version);
+                    self.made.push((wrapped.clone(), serial, disk, None));
                 }
                 assert_eq!(code(result), expected);
             }
             Action::Rotate(key) => {
-                let name = ALIASES[key];
-                let (expected, _) = self.model.verdict(name, "rotate");
-                if expected == "ok" {
-                    let start = self.model.start(now);
-                    let key = self.model.keys.get_mut(name).unwrap();
-                    key.version += 1;
-                    key.rotation = key.rotation.map(|(days, _)| (days, start + DAY * days));
-                }
-                assert_eq!(code(kms.rotate(&alias(name))), expected);
+                let expected = model.rotate(ALIASES[key], now);
+                assert_eq!(code(kms.rotate(&alias(ALIASES[key]))), expected);
             }
             Action::Rotation(key, days) => {
-                let name = ALIASES[key];
-                let start = self.model.start(now);
-                let expected = match self.model.verdict(name, "rotation").0 {
-                    "ok" => {
-                        let key = self.model.keys.get_mut(name).unwrap();
-                        match (key.rotation, days) {
-                            (Some(_), Some(_)) => "KMS.2901",
-                            (None, None) => "KMS.0313",
-                            (None, Some(days)) if days < 30 => "KMS.3001",
-                            (_, days) => {
-                                key.rotation = days.map(|days| (days, start + DAY * days));
-                                "ok"
-                            }
-                        }
-                    }
-                    refused => refused,
-                };
-                assert_eq!(code(kms.set_rotation(&alias(name), days)), expected);
+                let expected = model.set_rotation(ALIASES[key], days, now);
+                assert_eq!(code(kms.set_rotation(&alias(ALIASES[key]), days)), expected);
             }
             Action::Import(key, number, days) => {
-                let name = ALIASES[key];
                 let expires = days.map(|days| now + DAY * days);
-                let first = self.model.keys.get(name).and_then(|key| key.first);
-                let expected = match self.model.verdict(name, "import").0 {
-                    "ok" if expires.is_some_and(|date| date <= self.model.start(now)) => "KMS.2602",
-                    "ok" if first.is_some_and(|first| first != number) => "KMS.2606",
-                    "ok" => {
-                        self.model.change(name, "import");
-                        let key = self.model.keys.get_mut(name).unwrap();
-                        (key.has_material, key.first, key.version) = (true, Some(number), 1);
-                        key.expires = expires;
-                        "ok"
-                    }
-                    refused => refused,
-                };
-                assert_eq!(code(kms.import(&alias(name), &material(number), expires)), expected);
+                let expected = model.import(ALIASES[key], number, expires, now);
+                let result = kms.import(&alias(ALIASES[key]), &material(number), expires);
+                assert_eq!(code(result), expected);
             }
             Action::DeleteMaterial(key) => {
-                let name = ALIASES[key];
-                let expected = self.model.change(name, "delete-material");
-                if expected == "ok" {
-                    self.model.keys.get_mut(name).unwrap().give_material_up();
-                }
-                assert_eq!(code(kms.delete_material(&alias(name))), expected);
+                let expected = model.delete_material(ALIASES[key]);
+                assert_eq!(code(kms.delete_material(&alias(ALIASES[key]))), expected);
             }
             Action::OpenAll => self.open_all(),
             Action::Sweep => {
-                let before = self.model.keys.len();
-                self.model.sweep();
-                let swept = before - self.model.keys.len();
-                assert_eq!(kms.destroy_due().unwrap().len(), swept);
+                assert_eq!(kms.destroy_due().unwrap().len(), model.sweep());
                 kms.expire_due().unwrap();
-                assert_eq!(kms.rotate_due().unwrap().len(), self.model.rotate_due(now));
+                assert_eq!(kms.rotate_due().unwrap().len(), model.rotate_due(now));
             }
             Action::Reopen => {
-                self.model.sweep();
+                model.sweep();
                 self.world.reopen();
             }
             Action::Pass(days) => self.world.clock.advance(DAY * days),
@@ -744,12 +530,8 @@ impl Walk {
 
     /// RULES K1 for opening, K9: a data key opens to the same bytes each time, or not at all.
     fn open_all(&mut self) {
-        for (wrapped, disk, plaintext) in &mut self.made {
-            let name = self.model.keys.iter().find(|(_, key)| key.id == wrapped.key);
-            let expected = match name {
-                Some((name, _)) => self.model.verdict(name, "use").0,
-                None => "KMS.0207",
-            };
+        for (wrapped, serial, disk, plaintext) in &mut self.made {
+            let expected = self.model.usability(*serial);
             let opened = self.world.kms.open_dk(wrapped, *disk, SECTOR);
             if let Ok(dk) = &opened {
                 assert_eq!(plaintext.get_or_insert(*dk.expose()), dk.expose());
@@ -768,12 +550,12 @@ impl Walk {
         self.world.kms.rotate_due().unwrap();
         let before = self.world.kms.list();
         self.world.step_wall(DAY * days);
-        self.model.doubted = Some(self.world.clock.now());
+        self.model.doubt(Some(self.world.clock.now()));
         assert!(self.world.kms.destroy_due().unwrap().is_empty());
         assert!(self.world.kms.expire_due().unwrap().is_empty());
         assert!(self.world.kms.rotate_due().unwrap().is_empty());
         self.open_all();
-        self.model.doubted = None;
+        self.model.doubt(None);
         self.world.clock.set_wall(self.world.clock.now() - DAY * days);
         assert!(self.world.kms.destroy_due().unwrap().is_empty());
         assert_eq!(self.world.kms.list(), before);
@@ -799,7 +581,12 @@ impl Walk {
             .iter()
             .map(|(name, key)| {
                 let dates = (key.deadline, key.expires, key.rotation);
-                ((*name).to_owned(), key.id, (key.state, key.external, key.version), dates)
+                (
+                    (*name).to_owned(),
+                    self.ids[&key.serial],
+                    (key.state, key.external, key.version),
+                    dates,
+                )
             })
             .collect();
         // The default key comes first.
@@ -822,7 +609,9 @@ fn random_walks_of_the_service_and_of_the_table_stay_together() {
     let mut runner = proptest::test_runner::TestRunner::new(config);
     runner
         .run(&actions(), |actions| {
-            let mut walk = Walk { world: World::new(), model: Model::default(), made: Vec::new() };
+            let (world, model) = (World::new(), Keys::default());
+            let (ids, made) = (BTreeMap::new(), Vec::new());
+            let mut walk = Walk { world, model, ids, made };
             walk.model.look(walk.world.clock.now());
             for action in actions {
                 walk.step(action);

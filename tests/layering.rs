@@ -21,11 +21,12 @@ const STACK: &[(&str, &[&str])] = &[
     ("kms", &["error", "units", "id", "sync", "sys", "crypto", "records"]),
     ("auth", &["error", "id", "sync", "config", "records"]),
     ("disk", &["error", "units", "id", "sync", "sys", "crypto", "backing"]),
+    ("archive", &["error", "units", "id", "sync", "sys", "crypto", "records", "backing", "disk"]),
     (
         "service",
         &[
             "error", "units", "id", "sync", "sys", "config", "crypto", "records", "backing", "kms",
-            "auth", "disk",
+            "auth", "disk", "archive",
         ],
     ),
     ("fs", &["error", "units", "id", "sync", "auth", "disk", "service"]),
@@ -34,7 +35,7 @@ const STACK: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "error", "units", "id", "sync", "sys", "config", "crypto", "records", "backing", "kms",
-            "auth", "disk", "service", "fs", "fuse",
+            "auth", "disk", "archive", "service", "fs", "fuse",
         ],
     ),
     ("cli", &["error", "units", "id", "config", "service", "daemon"]),

@@ -78,7 +78,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
             let disk = session.call(&request)?;
             session.answer(&disk, |_| format!("disk {name:?} has {size} now\n"))
         }
-        DiskCommand::Rewrap { name: Some(name), .. } => rewrap::one(session, name),
+        DiskCommand::Rewrap { name: Some(name), work, .. } => rewrap::one(session, name, work),
         DiskCommand::Rewrap { name: None, work, .. } => rewrap::all(session, work),
         DiskCommand::Delete { name } => {
             let request = named("disk.delete", name)?;

@@ -27,7 +27,7 @@ pub(super) struct WorkArgs {
     /// Do at most so much a second: a size, such as 200M, or a number of disks
     #[arg(long, value_name = "RATE")]
     pub limit: Option<String>,
-    /// Do not wait for the end: print the job's id
+    /// Do not wait for the end: print the job's id. A wait that is interrupted leaves the job running
     #[arg(long, visible_alias = "detach")]
     pub no_wait: bool,
 }

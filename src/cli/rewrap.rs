@@ -6,12 +6,17 @@ use super::job_args::WorkArgs;
 use super::object::Object;
 use super::request::Request;
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::Name;
 use serde_json::Value;
 
 /// Wraps the data key of one disk by the newest version of its master key.
-pub(super) fn one(session: &mut Session<'_>, name: &str) -> Outcome {
+pub(super) fn one(session: &mut Session<'_>, name: &str, work: &WorkArgs) -> Outcome {
+    if work.limit.is_some() || work.no_wait {
+        return Err(Error::new(ErrorKind::Invalid, "one disk is rewrapped at once, without a job")
+            .remedy("leave out --limit and --no-wait, or say --all")
+            .into());
+    }
     let disk = session.call(&request(name)?)?;
     session.answer(&disk, sentence)
 }

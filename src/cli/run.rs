@@ -365,6 +365,7 @@ mod tests {
         let watch = "evsfs job watch 0f0e0d0c-0b0a-4908-8706-050403020100";
         assert_eq!(run(watch, None, &[cancelled]).code, 4);
         assert_eq!(run("evsfs job watch 12", None, &[]).code, 2);
+        assert_eq!(run("evsfs disk rewrap db --no-wait", None, &[]).code, 2);
     }
 
     #[test]

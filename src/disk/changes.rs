@@ -40,6 +40,9 @@ impl Disk {
     /// Goes on tracking changes where an earlier life of the disk stopped, with what its
     /// [`changed_regions`](Self::changed_regions) gave. Without this nothing is known until the
     /// first [`Snapshot`](super::Snapshot).
+    ///
+    /// A kept set is right for one life only. Whoever keeps it removes it durably before the disk
+    /// is written to again: after a crash an old set would hide what has changed since.
     #[must_use]
     pub fn resume_tracking(mut self, changed: &ChangedRegions) -> Disk {
         self.changes = Changes::resuming(changed);

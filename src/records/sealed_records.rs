@@ -212,6 +212,28 @@ impl Records {
         }
     }
 
+    /// The sealed document of a value, for a place that is no store, such as an exported file. The
+    /// path is bound into it: one that no store uses keeps the two from being taken for each other.
+    ///
+    /// # Errors
+    /// `internal` for a value that cannot be a record.
+    pub fn seal<T: Serialize>(&self, path: &RecordPath, value: &T) -> Result<Vec<u8>> {
+        document::encode(path, value, &self.key).map(|sealed| sealed.bytes)
+    }
+
+    /// The value of a sealed document that was found at `place`, as messages should show it.
+    ///
+    /// # Errors
+    /// As for [`Records::load`].
+    pub fn unseal<T: DeserializeOwned>(
+        &self,
+        path: &RecordPath,
+        place: &str,
+        bytes: &[u8],
+    ) -> Result<T> {
+        Unchecked { path, place, bytes }.authenticate(&self.key)?.parse()
+    }
+
     /// Writes a record as it is into another store, under that one's key.
     ///
     /// # Errors
@@ -459,6 +481,16 @@ mod tests {
         let other = Rig { root: Secret::random().unwrap(), ..rig };
         // Its ledger is not genuine, so it is as if there were none, and no record is genuine.
         assert_eq!(load(&other.open(), "a.toml").unwrap_err().kind(), ErrorKind::Integrity);
+    }
+
+    #[test]
+    fn a_document_for_elsewhere_is_opened_by_its_path_and_root_key_only() {
+        let rig = Rig::new();
+        let document = rig.open().seal(&path("exports/a"), &value(1)).unwrap();
+        let unsealed = |rig: &Rig, text| rig.open().unseal::<Value>(&path(text), "x", &document);
+        assert_eq!(unsealed(&rig, "exports/a").unwrap(), value(1));
+        assert!(unsealed(&rig, "exports/b").is_err());
+        assert!(unsealed(&Rig::new(), "exports/a").is_err());
     }
 
     #[test]

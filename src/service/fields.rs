@@ -130,7 +130,8 @@ impl Fields {
     pub fn take_limit(&mut self) -> Result<Option<u64>> {
         let Some(text) = self.take_text("limit")? else { return Ok(None) };
         match ByteLen::parse(&text) {
-            Ok(limit) if limit > ByteLen::ZERO => Ok(Some(limit.get())),
+            // Records hold signed numbers; what is more is no limit.
+            Ok(limit) if limit > ByteLen::ZERO => Ok(Some(limit.get().min(i64::MAX as u64))),
             _ => Err(invalid(format!("limit {text:?} is not a number of units a second"))),
         }
     }

@@ -8,7 +8,8 @@
 //! catalogue, then one disk's state, then (inside `disk`) region guards. The catalogue lock is
 //! held for look-ups only. No lock is held across calls to the KMS, the backing or the kernel: a
 //! verb moves the disk's status (`attaching`, `detaching`, ...), works without the lock, and moves
-//! it on; a second verb meanwhile is refused by the status table.
+//! it on; a second verb meanwhile is refused by the status table. The locks of `jobs` and `events` are
+//! leaves: nothing is called under them.
 
 mod attach;
 mod attached;

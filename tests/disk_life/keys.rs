@@ -1,12 +1,11 @@
 //! A disk and the state of its key: D3 to D6.
 
 use crate::rig::{attach, create, detach, has_codes, numbered_block, read_at, status_of, write_at};
-use crate::support::{Mount, Needs, Setup, run, trial};
+use crate::support::{ForwardClock, Mount, Needs, Setup, run, trial};
 use libtest_mimic::Trial;
 use rustix::fs::OFlags;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -245,7 +244,7 @@ fn d6_an_attached_disk_goes_on_past_its_keys_deadline() {
     let file = mount.attached_disk("db", "8M", &FINANCE);
     write_at(&file, 4096, &numbered_block(1));
     mount.evsfs(&["key", "schedule-deletion", "finance", "--days", "7", "--yes"]).ok();
-    clock.let_eight_days_pass();
+    clock.set_ahead(8);
     has_codes(mount.evsfs(&["disk", "attach", "idle"]), 5, "EVS.2040, KMS.0210");
     goes_on(&file, 2);
     detach(&mount, "db");
@@ -266,7 +265,7 @@ fn d5_a_disk_under_a_deleted_key_is_lost() {
     write_at(&file, 4096, &numbered_block(1));
     mount.evsfs(&["key", "schedule-deletion", "finance", "--days", "7", "--yes"]).ok();
     mount.stop();
-    clock.let_eight_days_pass();
+    clock.set_ahead(8);
     clock.start(&mount);
     let reason = mount.read_control("disks/db/error");
     assert!(reason.starts_with("not attached again: "), "{reason}");
@@ -289,42 +288,4 @@ fn d5_a_disk_under_a_deleted_key_is_lost() {
     lost("under a new key of that alias");
     // What cannot be read any more can be deleted.
     mount.evsfs(&["disk", "delete", "db", "--yes"]).ok();
-}
-
-/// Moves the clock of daemons that are started by it.
-struct ForwardClock {
-    library: PathBuf,
-    switch: PathBuf,
-}
-
-impl ForwardClock {
-    /// `None`, aloud, where there is no compiler.
-    fn compile(directory: &Path) -> Option<ForwardClock> {
-        let library = directory.join("forward_clock.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/disk_life/forward_clock.c");
-        let compiled =
-            Command::new("gcc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-        if !compiled.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: no gcc to move the clock with");
-            return None;
-        }
-        Some(ForwardClock { library, switch: directory.join("eight-days-later") })
-    }
-
-    fn start(&self, mount: &Mount) {
-        let started = Command::new(mount.program())
-            .args(["mount", "-c", mount.config_path().to_str().unwrap()])
-            .env("LD_PRELOAD", &self.library)
-            .env("FORWARD_CLOCK_FILE", &self.switch)
-            .status();
-        assert!(started.unwrap().success());
-    }
-
-    fn let_eight_days_pass(&self) {
-        std::fs::write(&self.switch, "").unwrap();
-    }
-
-    fn set_back(&self) {
-        std::fs::remove_file(&self.switch).unwrap();
-    }
 }

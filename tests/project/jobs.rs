@@ -48,7 +48,13 @@ impl Rig {
             private.create(state_dir.join(made)).unwrap();
         }
         SoftHsm::initialise(&state_dir.join("hsm/root.key"), &state_dir.join("hsm")).unwrap();
-        let service = service(&state_dir);
+        Rig::over(directory)
+    }
+
+    /// The next daemon over the state of the last.
+    fn over(directory: tempfile::TempDir) -> Rig {
+        let service = service(&directory.path().join("state"));
+        service.load().unwrap();
         Rig { directory, service }
     }
 
@@ -160,6 +166,11 @@ fn failures() {
     let job = rig.ended(panics);
     assert_eq!((job.state, job.error.unwrap().kind.as_str()), ("failed", "internal"));
     assert_eq!(rig.ended(after).state, "done");
+    // Remembered with the reason.
+    let before = [refused, panics, after].map(|id| rig.show(id));
+    rig.service.stop_jobs();
+    let next = Rig::over(rig.directory);
+    assert_eq!([refused, panics, after].map(|id| next.show(id)), before);
 }
 
 fn low_priority() {
@@ -224,9 +235,7 @@ fn stopped() {
     let new = NewJob { kind: JobKind::RewrapAll, subject: String::new(), total: None, limit: None };
     let refused = rig.service.start_job(ROOT, new, |_, _| Ok(())).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::WrongStatus);
-    let state_dir = rig.directory.path().join("state");
-    let next = Rig { service: service(&state_dir), directory: rig.directory };
-    next.service.load().unwrap();
+    let next = Rig::over(rig.directory);
     // There is nothing to rewrap.
     for id in [runs, waits] {
         assert_eq!(next.ended(id).state, "done");

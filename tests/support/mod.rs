@@ -4,17 +4,21 @@
 
 mod disk;
 pub mod files;
+mod forward_clock;
 mod kernel;
 mod loop_device;
 mod mapping;
 mod mount;
 mod run;
 mod trials;
+mod users;
 
 pub use disk::{Cache, DiskRig, Kind, Variant, trials_of};
+pub use forward_clock::ForwardClock;
 pub use kernel::{kernel_under_test, with_kernel_under_test};
 pub use loop_device::LoopDevice;
 pub use mapping::Mapping;
 pub use mount::{Mount, Setup, is_running, wait_until};
 pub use run::{Output, run};
 pub use trials::{Needs, run_trials, soft_token_module, trial};
+pub use users::as_user;

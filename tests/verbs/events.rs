@@ -108,13 +108,13 @@ fn ended_by_a_signal() {
     let before = Instant::now();
     let ended = run("timeout", &["1", "cat", file.to_str().unwrap()]);
     assert_eq!((ended.code, ended.stdout.as_str()), (124, ""));
-    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
     let mut reader = Command::new("cat").arg(&file).stdout(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(100));
     reader.kill().unwrap();
     let before = Instant::now();
     reader.wait().unwrap();
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
 }
 
 fn two_hundred_waiting_readers() {
@@ -208,7 +208,7 @@ fn umount_ends_the_file() {
     std::thread::sleep(Duration::from_millis(100));
     let before = Instant::now();
     mount.stop();
-    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
     assert_eq!(reader.join().unwrap().unwrap(), "");
 }
 

@@ -1,5 +1,6 @@
 //! What the tests of verbs share: requests on `control`, other users, refusals.
 
+pub use crate::support::as_user;
 use crate::support::{Mount, Output};
 use rustix::io::Errno;
 use serde_json::Value;
@@ -34,23 +35,6 @@ pub fn three_lines(output: Output, exit: i32, codes: &str) -> [String; 3] {
     assert!(lines[1].ends_with(&format!("({codes})")), "{text}");
     assert!(lines[2].starts_with("fix: "), "{text}");
     lines.try_into().unwrap()
-}
-
-/// Runs `work` in a thread that is another user to the kernel.
-#[track_caller]
-pub fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-            set_thread_groups(&[]).unwrap();
-            let (gid, uid) =
-                (rustix::process::Gid::from_raw(uid), rustix::process::Uid::from_raw(uid));
-            set_thread_res_gid(gid, gid, gid).unwrap();
-            set_thread_res_uid(uid, uid, uid).unwrap();
-            work()
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 /// Runs `evsfs` on this mount as another user.

@@ -1,0 +1,32 @@
+//! How a copy reports its progress and is told to stop.
+
+use crate::error::Result;
+use crate::units::ByteLen;
+
+/// Told of every piece of work before it is done.
+///
+/// An engine calls [`advance`](Meter::advance) from its worker threads, one at a time, and does
+/// nothing else meanwhile, so a meter that sleeps slows the whole copy down and one that fails ends
+/// it: the engine gives the meter's error back and leaves nothing half-done behind.
+///
+/// How far the sum will get is known before: [`Chain::stored`](super::Chain::stored) for a check
+/// and an export, [`Chain::content`](super::Chain::content) for a restore and a flat export, the
+/// parent's [`stored`](super::ArchiveRecord::stored) at most for a merge. A copy of a disk looks at
+/// what is allocated of it, an incremental one with known changes at those.
+pub trait Meter: Sync {
+    /// `bytes` of the source are about to be looked at.
+    ///
+    /// # Errors
+    /// Whatever should end the copy.
+    fn advance(&self, bytes: ByteLen) -> Result<()>;
+}
+
+/// Counts nothing and never ends a copy.
+#[derive(Debug, Clone, Copy)]
+pub struct Unmetered;
+
+impl Meter for Unmetered {
+    fn advance(&self, _bytes: ByteLen) -> Result<()> {
+        Ok(())
+    }
+}

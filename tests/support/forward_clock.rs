@@ -1,0 +1,45 @@
+//! A clock that is ahead of the machine's.
+
+use super::mount::Mount;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Moves the clock of daemons that are started by it.
+pub struct ForwardClock {
+    library: PathBuf,
+    switch: PathBuf,
+}
+
+impl ForwardClock {
+    /// `None`, aloud, where there is no compiler.
+    pub fn compile(directory: &Path) -> Option<ForwardClock> {
+        let library = directory.join("forward_clock.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/forward_clock.c");
+        let compiled =
+            Command::new("gcc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+        if !compiled.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: no gcc to move the clock with");
+            return None;
+        }
+        Some(ForwardClock { library, switch: directory.join("days-ahead") })
+    }
+
+    pub fn start(&self, mount: &Mount) {
+        let started = Command::new(mount.program())
+            .args(["mount", "-c", mount.config_path().to_str().unwrap()])
+            .env("LD_PRELOAD", &self.library)
+            .env("FORWARD_CLOCK_FILE", &self.switch)
+            .status();
+        assert!(started.unwrap().success());
+    }
+
+    /// From now on the clock is so many days ahead.
+    pub fn set_ahead(&self, days: u32) {
+        std::fs::write(&self.switch, days.to_string()).unwrap();
+    }
+
+    /// From now on it is right.
+    pub fn set_back(&self) {
+        std::fs::remove_file(&self.switch).unwrap();
+    }
+}
