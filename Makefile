@@ -2,13 +2,15 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-kernels bench install-deps
+.PHONY: help demo test test-slow test-controls test-kernels bench install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
+	@echo "make test-slow  the crash and fault suites at length (docs/RELIABILITY.md)"
+	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
-	@echo "make bench      speed of the cipher kernels, the control plane and a mount on this machine"
+	@echo "make bench      speed of the cipher kernels, disks, the control plane and a mount on this machine"
 
 demo:
 	@sh examples/quickstart.sh
@@ -27,6 +29,13 @@ test: install-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --quiet
 
+test-slow: install-deps
+	EVSFS_SLOW=1 $(CARGO) test --test crash --no-fail-fast -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
+
+test-controls: install-deps
+	$(CARGO) test --quiet --test crash -- --nocapture control_
+
 # The compiler decides what goes over the stack, so that is looked at in optimised code.
 test-kernels: install-deps
 	$(CARGO) test --release --quiet --lib crypto::
@@ -38,5 +47,6 @@ test-kernels: install-deps
 
 bench: install-deps
 	$(CARGO) bench --quiet --bench sector_kernels
+	$(CARGO) bench --quiet --bench disk
 	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh

@@ -270,6 +270,8 @@ impl State {
                 jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: Kernel::best(),
+                passthrough: false,
+                direct_backing: false,
             },
             authority: Authority::new(Uid::ROOT, &[]),
             project,

@@ -1,6 +1,7 @@
 //! The tree of commands and their arguments (INTERFACE section 4).
 
 use super::audit_args::AuditCommand;
+use super::bench_args::BenchArgs;
 use super::hsm_args::HsmCommand;
 use super::job_args::{JobCommand, WorkArgs};
 use std::path::PathBuf;
@@ -79,6 +80,8 @@ pub(super) enum Command {
     Hsm(HsmCommand),
     /// Check a state directory that is not mounted
     Check(CheckArgs),
+    /// Measure the ciphers and the way of data on this machine
+    Bench(BenchArgs),
 }
 
 /// Where a passphrase or PIN is taken from; without any of them it is asked for at the terminal.
@@ -379,6 +382,7 @@ impl Command {
             Command::Job(command) => command.undone(),
             Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
+            Command::Bench(_) => "not everything was measured".to_owned(),
             Command::Audit(AuditCommand::Show { .. }) => "the audit log cannot be shown".to_owned(),
             Command::Audit(AuditCommand::Verify(_)) => "the audit log is not verified".to_owned(),
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
@@ -405,6 +409,7 @@ impl Command {
             Command::Job(command) => command.path(),
             Command::Events { .. } => "events",
             Command::Check(_) => "check",
+            Command::Bench(_) => "bench",
             Command::Audit(AuditCommand::Show { .. }) => "audit show",
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",

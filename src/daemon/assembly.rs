@@ -94,6 +94,8 @@ fn settings(config: &Config) -> Result<Settings> {
         jobs: config.mount.jobs,
         cache: config.mount.cache,
         kernel: sector_kernel(config.mount.kernel)?,
+        passthrough: config.mount.passthrough,
+        direct_backing: config.mount.direct_backing,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The offline check of a state directory.
 
 use super::assembly::{look_at_records, open_hsm, open_records};
-use super::migrate::refuse_unfinished_move;
+use super::migrate::{left_of_a_move, refuse_unfinished_move, remove_what_a_move_left};
 use super::state_dir;
 use crate::config::Config;
 use crate::crypto::SecretText;
@@ -69,6 +69,18 @@ pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> R
         CheckMode::Repair => open_records(config, &*hsm)?,
         CheckMode::Accept => report.accept(config, &*hsm)?,
     };
+    if let Some(directory) = left_of_a_move(&config.state_dir) {
+        let repair = mode == CheckMode::Repair;
+        if repair {
+            remove_what_a_move_left(&config.state_dir)?;
+        }
+        report.findings.push(Finding {
+            file: directory,
+            problem: "a move of the keys that was interrupted left this directory".to_owned(),
+            remedy: REPAIR.to_owned(),
+            repaired: repair,
+        });
+    }
     let keys = examine_keys(&records)?;
     report.checked += (keys.keys.len() + keys.damaged.len()) as u64;
     report.findings.extend(keys.damaged.iter().map(Finding::of_key));

@@ -106,6 +106,26 @@ pub(super) fn refuse_unfinished_move(state_dir: &Path) -> Result<()> {
         .remedy("repeat it: evsfs hsm migrate -c OLD --to NEW"))
 }
 
+/// What a move has left that was interrupted before it took effect, or after it was finished.
+pub(super) fn left_of_a_move(state_dir: &Path) -> Option<PathBuf> {
+    [STAGING, FINISHED]
+        .map(|name| state_dir.join(name))
+        .into_iter()
+        .find(|directory| !is_complete(state_dir) && directory.exists())
+}
+
+/// Removes [what a move has left](left_of_a_move). The caller holds the lock.
+///
+/// # Errors
+/// `io`.
+pub(super) fn remove_what_a_move_left(state_dir: &Path) -> Result<()> {
+    while let Some(directory) = left_of_a_move(state_dir) {
+        log::info!("directory={} of an interrupted move is removed", directory.display());
+        remove_tree(&directory)?;
+    }
+    Ok(())
+}
+
 fn is_complete(state_dir: &Path) -> bool {
     state_dir.join(STAGING).join(COMPLETE).exists()
 }
@@ -163,13 +183,17 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
 /// Puts the staged records in their place and erases the old HSM.
 fn finish(state_dir: &Path, root_key_file: &Path, step: Step<'_>) -> Result<()> {
     let staging = state_dir.join(STAGING);
+    // Of all records, also of those that an interrupted attempt has put in their place: nobody has
+    // made that durable.
     let mut changed = BTreeSet::new();
+    for path in record_paths(state_dir)?.into_iter().chain(record_paths(&staging)?) {
+        changed.extend(state_dir.join(path.as_str()).parent().map(Path::to_owned));
+    }
     for path in record_paths(&staging)? {
         step()?;
         let (from, to) = (staging.join(path.as_str()), state_dir.join(path.as_str()));
         std::fs::rename(&from, &to)
             .map_err(|cause| Error::io(format!("moving {} into place", from.display()), cause))?;
-        changed.extend(to.parent().map(Path::to_owned));
     }
     for directory in changed.iter().map(PathBuf::as_path).chain([state_dir]) {
         sync(directory)?;

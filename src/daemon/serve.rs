@@ -2,7 +2,7 @@
 
 use super::assembly::assemble;
 use super::deadlines::Deadlines;
-use super::migrate::refuse_unfinished_move;
+use super::migrate::{refuse_unfinished_move, remove_what_a_move_left};
 use super::shutdown;
 use super::state_dir;
 use crate::config::Config;
@@ -43,6 +43,7 @@ pub fn serve(
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
     refuse_unfinished_move(&config.state_dir)?;
+    remove_what_a_move_left(&config.state_dir)?;
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());

@@ -29,7 +29,15 @@ pub(super) fn create(state_dir: &Path) -> Result<()> {
             .create(&directory)
             .map_err(|cause| Error::io(format!("creating {}", directory.display()), cause))?;
     }
-    Ok(())
+    // Also when all were there: a crash may have come between their making and this.
+    let parent = state_dir.parent().unwrap_or(state_dir);
+    [parent, state_dir, &state_dir.join("kms")].into_iter().try_for_each(synchronise)
+}
+
+fn synchronise(directory: &Path) -> Result<()> {
+    std::fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|cause| Error::io(format!("synchronising {}", directory.display()), cause))
 }
 
 /// Refuses a state directory that others can read, or that belongs to somebody else.

@@ -152,6 +152,8 @@ impl RecordStore for DirStore {
         let _shape = self.shape.write();
         let Some(directory) = self.directory_of(path)? else { return Ok(()) };
         directory.remove(path.name())?;
+        // What a failed writer could not remove can go with the record.
+        directory.remove_leftovers_of(path.name())?;
         self.remove_empty_directories_of(path)
     }
 

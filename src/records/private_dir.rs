@@ -5,7 +5,7 @@ use super::private_file::PrivateFile;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,6 +31,17 @@ pub(super) enum EntryKind {
     Other,
 }
 
+/// What became of the file that had a name before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    /// It has the name of the unfinished file.
+    Kept,
+    /// There was none.
+    Nothing,
+    /// It is gone.
+    Lost,
+}
+
 impl PrivateDir {
     /// Opens a directory.
     ///
@@ -53,7 +64,10 @@ impl PrivateDir {
     /// As for [`PrivateDir::open`].
     pub fn open_or_create(path: &Path) -> Result<Self> {
         match rustix::fs::mkdir(path, Mode::RWXU) {
-            Ok(()) => sync_parent(path)?,
+            Ok(()) => sync_parent(path).inspect_err(|_| {
+                // Else the next caller would find it and take it for durable.
+                let _ = rustix::fs::rmdir(path);
+            })?,
             Err(Errno::EXIST) => {}
             Err(cause) => {
                 return Err(Error::io(format!("creating {}", path.display()), cause.into()));
@@ -110,7 +124,10 @@ impl PrivateDir {
         }
         let place = self.place.join(name);
         PrivateFile::create_in(self.fd.as_fd(), Path::new(name), &place)?;
-        self.sync()?;
+        self.sync().inspect_err(|_| {
+            // Else the next caller would find it and take it for durable.
+            let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
+        })?;
         self.open_file_for_overwriting(name)?
             .ok_or_else(|| self.failed("opening a file of", Errno::NOENT))
     }
@@ -137,22 +154,36 @@ impl PrivateDir {
 
     /// Puts a file (mode 0600) in place of the one before, if any.
     ///
-    /// Written under another name, synchronised, renamed, and the directory synchronised: loss of
-    /// power at any moment leaves the old file or the new one. What a crash leaves under the other
-    /// name is removed by [`PrivateDir::remove_leftovers`]. No lock is held meanwhile: callers at
-    /// the same time meet in the file system's journal, which makes them durable together
-    /// (`benches/control_plane.rs` shows by how much).
+    /// Written under another name, synchronised, exchanged with the old file, and the directory
+    /// synchronised: loss of power at any moment leaves the old file or the new one. When only the
+    /// last synchronisation fails the old file is put back, since whoever is told of the failure
+    /// goes on as if nothing had changed, and must not meet the change at the next start. What a
+    /// crash leaves under the other name is removed by [`PrivateDir::remove_leftovers`].
+    ///
+    /// No lock is held meanwhile: callers at the same time meet in the file system's journal, which
+    /// makes them durable together (`benches/control_plane.rs` shows by how much). Each name has
+    /// one writer at a time.
     ///
     /// # Errors
-    /// `io`, `no-space`. The old file is still there unless only the last synchronisation failed.
+    /// `io`, `no-space`. The old file is still there; after a loss of power it may yet be the new.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let unfinished = self.write_aside(name, bytes)?;
-        if let Err(error) = self.rename(&unfinished, name) {
-            // Best effort: the next start removes what is left here.
-            let _ = rustix::fs::unlinkat(&self.fd, &unfinished, AtFlags::empty());
-            return Err(error);
+        let replaced = match self.exchange(&unfinished, name) {
+            Ok(replaced) => replaced,
+            Err(cause) => {
+                self.remove_leftover(&unfinished);
+                let place = self.place.join(name);
+                return Err(Error::io(format!("writing {}", place.display()), cause.into()));
+            }
+        };
+        let synchronised = self.sync();
+        if synchronised.is_err() {
+            self.put_back(&unfinished, name, replaced);
         }
-        self.sync()
+        if replaced == Replaced::Kept || synchronised.is_err() {
+            self.remove_leftover(&unfinished);
+        }
+        synchronised
     }
 
     /// Writes a file (mode 0600) that is to have this name, under another, which is given back. Its
@@ -163,22 +194,26 @@ impl PrivateDir {
         let file = PrivateFile::create_in(self.fd.as_fd(), Path::new(&aside), &place)?;
         let written = file.file().write_all(bytes).and_then(|()| file.file().sync_all());
         if let Err(cause) = written {
-            // Best effort: the next start removes what is left here.
-            let _ = rustix::fs::unlinkat(&self.fd, &aside, AtFlags::empty());
+            self.remove_leftover(&aside);
             return Err(Error::io(format!("writing {}", place.display()), cause));
         }
         Ok(aside)
     }
 
     /// Takes a file away from its name, durably, and gives the name it has then; `None` when there
-    /// is none.
+    /// is none. When only the synchronisation fails it gets its name back.
     pub(super) fn take_aside(&self, name: &str) -> Result<Option<String>> {
         let aside = aside_name(name);
         match rustix::fs::renameat(&self.fd, name, &self.fd, &aside) {
-            Ok(()) => self.sync().map(|()| Some(aside)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(cause) => Err(self.failed("removing a file of", cause)),
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(None),
+            Err(cause) => return Err(self.failed("removing a file of", cause)),
         }
+        let synchronised = self.sync();
+        if synchronised.is_err() {
+            self.rename(&aside, name)?;
+        }
+        synchronised.map(|()| Some(aside))
     }
 
     /// Gives a file another name, in place of the one that has it.
@@ -186,6 +221,45 @@ impl PrivateDir {
         rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(|cause| {
             Error::io(format!("writing {}", self.place.join(to).display()), cause.into())
         })
+    }
+
+    /// Gives a finished file its name; the old one keeps the name `unfinished` where the file
+    /// system can do that.
+    fn exchange(&self, unfinished: &str, name: &str) -> rustix::io::Result<Replaced> {
+        // An exchange would put even a directory out of its place.
+        if self.kind_of(name) == Ok(EntryKind::Directory) {
+            return Err(Errno::ISDIR);
+        }
+        let exchanged =
+            rustix::fs::renameat_with(&self.fd, unfinished, &self.fd, name, RenameFlags::EXCHANGE);
+        let replaced = match exchanged {
+            Ok(()) => return Ok(Replaced::Kept),
+            Err(Errno::NOENT) => Replaced::Nothing,
+            // A file system that cannot exchange.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Replaced::Lost,
+            Err(cause) => return Err(cause),
+        };
+        rustix::fs::renameat(&self.fd, unfinished, &self.fd, name)?;
+        Ok(replaced)
+    }
+
+    /// Takes an exchange back, as far as it can be done.
+    fn put_back(&self, old: &str, name: &str, replaced: Replaced) {
+        let undone = match replaced {
+            Replaced::Kept => rustix::fs::renameat(&self.fd, old, &self.fd, name),
+            Replaced::Nothing => rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()),
+            Replaced::Lost => Err(Errno::OPNOTSUPP),
+        };
+        // What cannot be made durable now will be with the next change of this directory.
+        let undone = undone.map_err(|cause| self.failed("undoing a change of", cause));
+        if let Err(error) = undone.and_then(|()| self.sync()) {
+            log::warn!("record={} a refused change may yet show: {error}", self.place.display());
+        }
+    }
+
+    /// Best effort: the next start removes what is left here.
+    fn remove_leftover(&self, unfinished: &str) {
+        let _ = rustix::fs::unlinkat(&self.fd, unfinished, AtFlags::empty());
     }
 
     /// Removes a file, durably; whether it was there.
@@ -230,6 +304,16 @@ impl PrivateDir {
         Ok(())
     }
 
+    /// Removes what lies aside of one name, whose only writer the caller is.
+    pub(super) fn remove_leftovers_of(&self, place: &str) -> Result<()> {
+        for (name, _) in self.entries()? {
+            if place_of_aside(&name) == Some(place) {
+                self.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens a directory in this one, or `None` when there is none. Privacy is that of the
     /// outermost directory, which nobody else can pass; a link is not followed.
     pub(super) fn subdirectory(&self, name: &str) -> Result<Option<PrivateDir>> {
@@ -244,7 +328,10 @@ impl PrivateDir {
     /// Opens a directory in this one, making it when there is none.
     pub(super) fn make_subdirectory(&self, name: &str) -> Result<PrivateDir> {
         match rustix::fs::mkdirat(&self.fd, name, Mode::RWXU) {
-            Ok(()) => self.sync()?,
+            Ok(()) => self.sync().inspect_err(|_| {
+                // Else the next caller would find it and take it for durable.
+                let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR);
+            })?,
             Err(Errno::EXIST) => {}
             Err(cause) => {
                 let place = self.place.join(name);
@@ -275,7 +362,7 @@ impl PrivateDir {
                 continue;
             }
             let kind = match entry.file_type() {
-                FileType::Unknown => self.kind_of(name)?,
+                FileType::Unknown => self.kind_of(name).map_err(|c| self.failed("listing", c))?,
                 FileType::Directory => EntryKind::Directory,
                 _ => EntryKind::Other,
             };
@@ -285,9 +372,8 @@ impl PrivateDir {
         Ok(entries)
     }
 
-    fn kind_of(&self, name: &str) -> Result<EntryKind> {
-        let status = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|cause| self.failed("listing", cause))?;
+    fn kind_of(&self, name: &str) -> rustix::io::Result<EntryKind> {
+        let status = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(status.st_mode) {
             FileType::Directory => Ok(EntryKind::Directory),
             _ => Ok(EntryKind::Other),

@@ -20,8 +20,9 @@ pub trait RecordStore: Send + Sync {
     fn get(&self, path: &RecordPath) -> Result<Option<Vec<u8>>>;
 
     /// Puts a record in place of the one before, if any. After `Ok` it survives loss of power;
-    /// after an error, as after a crash, a reader finds either the old record or the new one,
-    /// never a part.
+    /// after an error readers find the old record, also after a restart, if the medium lets it be
+    /// put back. After a crash they find either the old record or the new one, never a part. Each
+    /// record has one writer at a time.
     ///
     /// # Errors
     /// `io`, `no-space`; `invalid` for more than [`MAX_RECORD_BYTES`].

@@ -117,6 +117,14 @@ impl Reservation<'_> {
         self.entry.end(DiskEvent::Created);
         self.entry.clone()
     }
+
+    /// The disk could not be made, and not be removed either; it keeps the name until it is
+    /// deleted.
+    pub fn damaged(mut self, record: DiskRecord) {
+        self.is_made = true;
+        self.entry.state().record = record;
+        self.entry.end(DiskEvent::Damaged);
+    }
 }
 
 impl Drop for Reservation<'_> {

@@ -61,7 +61,8 @@ impl Service {
     /// A service without disks; [`Service::load`] reads them.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, authority, project, kms, records, clock, kernel } = parts;
-        let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone());
+        let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone())
+            .with_direct_io(settings.direct_backing);
         Arc::new_cyclic(|itself| Service {
             jobs: Jobs::new(settings.jobs),
             events: Events::default(),
@@ -196,6 +197,11 @@ impl Service {
     /// Whether the kernel shall keep no pages of disk files.
     pub fn bypasses_page_cache(&self) -> bool {
         self.settings.cache == CacheMode::None
+    }
+
+    /// Whether the kernel shall read plain payloads by itself where it can.
+    pub fn lets_the_kernel_read(&self) -> bool {
+        self.settings.passthrough
     }
 
     /// The disk with this name, if the caller may see it.

@@ -45,7 +45,12 @@ impl Service {
             self.make_payload(&mut record, request.overwrite)
         })();
         if let Err(error) = made {
-            self.unmake(&record);
+            if !self.unmake(&record) {
+                // Its record may say that the disk is ready, and the next start will believe it: a
+                // second disk of this name must not be made meanwhile.
+                record.error = Some(format!("it could not be made, nor removed: {error}"));
+                reservation.damaged(record);
+            }
             return Err(error);
         }
         log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
@@ -76,17 +81,17 @@ impl Service {
         self.save(record)
     }
 
-    /// Removes what a disk that was never finished has left, as far as it can be removed now; a
-    /// restart removes the rest.
-    pub(super) fn unmake(&self, record: &DiskRecord) {
+    /// Removes what a disk that was never finished has left; whether all of it could be removed.
+    pub(super) fn unmake(&self, record: &DiskRecord) -> bool {
         let removed = self
             .payloads
             .remove(record)
             .and_then(|()| self.records.remove(&DiskRecord::path_of(record.id)?))
             .and_then(|()| self.payloads.remove_directory(record.id));
-        if let Err(error) = removed {
+        if let Err(error) = &removed {
             log::warn!("disk={} left behind half-made: {error}", record.id);
         }
+        removed.is_ok()
     }
 }
 

@@ -53,7 +53,8 @@ impl Service {
         match record.stage {
             Stage::Creating => {
                 log::info!("disk={id} was never finished and is removed");
-                self.unmake(&record);
+                // What cannot be removed now is no disk at the next start either.
+                let _ = self.unmake(&record);
                 return Ok(None);
             }
             Stage::Deleting => {

@@ -83,6 +83,8 @@ impl Rig {
                 jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: crate::support::kernel_under_test(),
+                passthrough: false,
+                direct_backing: false,
             },
             authority: Authority::new(Uid::ROOT, &[]),
             project: Project::load(records.clone()).unwrap(),

@@ -117,6 +117,8 @@ fn service(state_dir: &Path) -> Arc<Service> {
             jobs: 1,
             cache: CacheMode::Writeback,
             kernel: crate::support::kernel_under_test(),
+            passthrough: false,
+            direct_backing: false,
         },
         authority: Authority::new(Uid::ROOT, &[]),
         project: Project::load(records.clone()).unwrap(),

@@ -66,6 +66,8 @@ impl World {
                 cache: CacheMode::Writeback,
                 jobs: 2,
                 kernel: Kernel::best(),
+                passthrough: false,
+                direct_backing: false,
             },
             authority: authority(),
             project: Project::load(records.clone()).unwrap(),

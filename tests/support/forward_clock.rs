@@ -24,11 +24,16 @@ impl ForwardClock {
         Some(ForwardClock { library, switch: directory.join("days-ahead") })
     }
 
+    /// What a daemon must find in its environment.
+    pub fn environment(&self) -> [(&'static str, &Path); 2] {
+        [("LD_PRELOAD", &self.library), ("FORWARD_CLOCK_FILE", &self.switch)]
+    }
+
     pub fn start(&self, mount: &Mount) {
         let started = Command::new(mount.program())
             .args(["mount", "-c", mount.config_path().to_str().unwrap()])
-            .env("LD_PRELOAD", &self.library)
-            .env("FORWARD_CLOCK_FILE", &self.switch)
+            .envs(self.environment())
+            .stdout(std::process::Stdio::null())
             .status();
         assert!(started.unwrap().success());
     }

@@ -17,6 +17,7 @@ need cryptsetup cryptsetup-bin
 need gcc gcc
 need softhsm2-util softhsm2
 need pkcs11-tool opensc
+need strace strace
 
 [ -n "$missing" ] || exit 0
 # Sorted and without repeats.

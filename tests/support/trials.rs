@@ -12,10 +12,14 @@ pub enum Needs {
     Root,
     /// `/dev/fuse` and a token in software: softhsm2 and opensc.
     FuseAndToken,
+    /// Root, and a kernel that can read files of a FUSE mount by itself (6.9).
+    Passthrough,
     /// A token in software.
     Token,
     /// What `Root` needs, and these programs.
     RootAnd(&'static [&'static str]),
+    /// What `RootAnd` needs, and a token in software.
+    RootAndToken(&'static [&'static str]),
     /// Nothing but the program.
     Nothing,
 }
@@ -26,7 +30,9 @@ impl Needs {
         let is_root = rustix::process::geteuid().is_root();
         match self {
             Needs::Nothing => None,
-            Needs::Token | Needs::FuseAndToken if soft_token_module().is_none() => {
+            Needs::Token | Needs::FuseAndToken | Needs::RootAndToken(_)
+                if soft_token_module().is_none() =>
+            {
                 Some("softhsm2 or opensc is not installed".to_owned())
             }
             Needs::Token => None,
@@ -35,12 +41,22 @@ impl Needs {
             _ if !is_root => Some("it takes root".to_owned()),
             _ if !Path::new("/dev/loop-control").exists() => Some("no loop devices".to_owned()),
             Needs::Root => None,
-            Needs::RootAnd(programs) => {
+            Needs::Passthrough if kernel_version() < (6, 9) => {
+                Some("the kernel has no FUSE passthrough".to_owned())
+            }
+            Needs::Passthrough => None,
+            Needs::RootAnd(programs) | Needs::RootAndToken(programs) => {
                 let program = programs.iter().find(|program| !is_installed(program))?;
                 Some(format!("{program} is not installed"))
             }
         }
     }
+}
+
+fn kernel_version() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// The PKCS#11 module of SoftHSM2, where it is installed with its tools.

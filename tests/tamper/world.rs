@@ -99,6 +99,8 @@ impl World {
                 default_sector_size: SectorSize::S4096,
                 reattach: true,
                 jobs: 2,
+                direct_backing: false,
+                passthrough: false,
                 cache: CacheMode::Writeback,
                 kernel: kernel_under_test(),
             },

@@ -191,6 +191,8 @@ fn service(
             jobs: 2,
             cache: CacheMode::Writeback,
             kernel: crate::support::kernel_under_test(),
+            passthrough: false,
+            direct_backing: false,
         },
         authority: Authority::new(Uid::new(rustix::process::geteuid().as_raw()), &[]),
         project: Project::load(shared.clone()).unwrap(),

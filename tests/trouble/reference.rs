@@ -1,0 +1,83 @@
+//! How a verb goes when nothing disturbs it.
+
+use super::amount::Amount;
+use super::strace::{CHANGING_CALLS, Call, EVERY_CALL, Strace};
+use super::verb::Verb;
+use super::world::World;
+use serde_json::Value;
+
+/// What is seen of a state: before the daemon is killed, and after it is started again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub live: Value,
+    pub restarted: Value,
+}
+
+/// The states that a verb may leave, and the calls it makes.
+pub struct Reference {
+    pub old: State,
+    pub new: State,
+    /// One between the two that is as good as they are, if there is one.
+    pub between: Option<State>,
+    /// The calls that change something, or in the long form of the kills, all.
+    pub calls: Vec<Call>,
+}
+
+impl Reference {
+    /// Carries the verb out, looking at these calls.
+    #[track_caller]
+    pub fn of(world: &World, verb: &Verb, calls: &str) -> Reference {
+        let (old, _) = carried_out(world, verb, &[], calls);
+        let (new, calls) = carried_out(world, verb, &[verb.command], calls);
+        assert_ne!(old, new, "the verb changes nothing");
+        let between = match verb.between {
+            [] => None,
+            commands => Some(carried_out(world, verb, commands, CHANGING_CALLS).0),
+        };
+        Reference { old, new, between, calls }
+    }
+
+    /// Whether a restart may find this, if the verb was not acknowledged.
+    pub fn has_restarted(&self, shape: &Value) -> bool {
+        let states = [Some(&self.old), Some(&self.new), self.between.as_ref()];
+        states.into_iter().flatten().any(|state| state.restarted == *shape)
+    }
+
+    /// Whether a restart may find this after the verb was refused.
+    pub fn has_stayed(&self, shape: &Value) -> bool {
+        let states = [Some(&self.old), self.between.as_ref()];
+        states.into_iter().flatten().any(|state| state.restarted == *shape)
+    }
+
+    /// Whether a daemon that has refused the verb may show this.
+    pub fn has_refused(&self, shape: &Value) -> bool {
+        let states = [Some(&self.old), self.between.as_ref()];
+        states.into_iter().flatten().any(|state| state.live == *shape)
+    }
+}
+
+fn carried_out(
+    world: &World,
+    verb: &Verb,
+    commands: &[&[&str]],
+    calls: &str,
+) -> (State, Vec<Call>) {
+    world.restore();
+    world.mount().start();
+    let tracer = Strace::watch(world.mount().pid(), calls, &world.trace());
+    world.all(commands);
+    let calls = tracer.calls();
+    let live = world.observe().shape;
+    world.mount().kill();
+    let observed = world.start_and_observe();
+    world.check_content("undisturbed", &observed);
+    world.check_state_dir("undisturbed", verb, &observed);
+    (State { live, restarted: observed.shape }, calls)
+}
+
+/// Which calls are tried: all in the long form, in the short one each fifth, beginning at another
+/// one for each verb.
+pub fn is_tried(call: usize, verb: usize) -> bool {
+    const SHORT_STEP: usize = 5;
+    Amount::of(call % SHORT_STEP == verb % SHORT_STEP, true)
+}

@@ -1,0 +1,94 @@
+//! The verbs that change a state directory, as a table. A new verb is a new line.
+
+/// A verb, and what has to be there before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Verb {
+    /// For the name of its trial.
+    pub name: &'static str,
+    /// Commands that lead from the [world](super::World) as it is built to where the verb begins.
+    pub before: &'static [&'static [&'static str]],
+    /// The command.
+    pub command: &'static [&'static str],
+    /// Commands that lead to a state between old and new that is as good as they are, for verbs
+    /// that do two things one after the other.
+    pub between: &'static [&'static [&'static str]],
+    /// Whether it is carried out for the time being also when it cannot be written down.
+    pub ends_whatever_happens: bool,
+    /// Whether a kill may leave material in the HSM that no key's record names: it is made first,
+    /// since a record without material would be a key that looks usable and is not.
+    pub may_leave_material: bool,
+}
+
+const fn verb(
+    name: &'static str,
+    before: &'static [&'static [&'static str]],
+    command: &'static [&'static str],
+) -> Verb {
+    Verb {
+        name,
+        before,
+        command,
+        between: &[],
+        ends_whatever_happens: false,
+        may_leave_material: false,
+    }
+}
+
+/// All of them.
+pub const VERBS: &[Verb] = &[
+    verb("create", &[], &["disk", "create", "new", "--size", "1M", "--key", "finance"]),
+    verb("create_unencrypted", &[], &["disk", "create", "new", "--size", "1M", "--unencrypted"]),
+    Verb {
+        between: &[
+            &["disk", "create", "new", "--size", "1M", "--encrypted"],
+            &["disk", "delete", "new"],
+        ],
+        may_leave_material: true,
+        ..verb(
+            "create_with_the_default_key",
+            &[],
+            &["disk", "create", "new", "--size", "1M", "--encrypted"],
+        )
+    },
+    verb("attach", &[], &["disk", "attach", "db"]),
+    verb("attach_unencrypted", &[], &["disk", "attach", "plain"]),
+    verb("detach", &[&["disk", "attach", "db"]], &["disk", "detach", "db"]),
+    Verb {
+        ends_whatever_happens: true,
+        ..verb(
+            "detach_by_force",
+            &[&["disk", "attach", "db"]],
+            &["disk", "detach", "db", "--force"],
+        )
+    },
+    verb("extend", &[], &["disk", "extend", "db", "--size", "2M"]),
+    verb(
+        "extend_attached",
+        &[&["disk", "attach", "db"]],
+        &["disk", "extend", "db", "--size", "2M"],
+    ),
+    verb("delete", &[], &["disk", "delete", "db"]),
+    verb("delete_unencrypted", &[], &["disk", "delete", "plain"]),
+    verb("rewrap", &[&["key", "rotate", "finance"]], &["disk", "rewrap", "db"]),
+    verb(
+        "rewrap_attached",
+        &[&["key", "rotate", "finance"], &["disk", "attach", "db"]],
+        &["disk", "rewrap", "db"],
+    ),
+    Verb { may_leave_material: true, ..verb("key_create", &[], &["key", "create", "new"]) },
+    verb("key_create_external", &[], &["key", "create", "new", "--external"]),
+    verb("key_disable", &[], &["key", "disable", "finance"]),
+    verb("key_enable", &[&["key", "disable", "finance"]], &["key", "enable", "finance"]),
+    verb("key_schedule_deletion", &[], &["key", "schedule-deletion", "finance", "--days", "7"]),
+    verb(
+        "key_cancel_deletion",
+        &[&["key", "schedule-deletion", "finance", "--days", "7"]],
+        &["key", "cancel-deletion", "finance"],
+    ),
+    Verb { may_leave_material: true, ..verb("key_rotate", &[], &["key", "rotate", "finance"]) },
+    verb("key_rotation", &[], &["key", "rotation", "finance", "on", "--days", "30"]),
+    verb("key_set_alias", &[], &["key", "set-alias", "finance", "money"]),
+    verb("key_describe", &[], &["key", "describe", "finance", "ledgers"]),
+    verb("agency_delete", &[], &["agency", "delete"]),
+    verb("agency_create", &[&["agency", "delete"]], &["agency", "create"]),
+];
