@@ -157,6 +157,10 @@ pub(super) struct CheckArgs {
     /// Repair what can be repaired without losing data
     #[arg(long)]
     pub repair: bool,
+    /// Take all genuine records as they are, after a part of the state directory was put back from a
+    /// copy on purpose; a key that was disabled or deleted since the copy is then what it was
+    #[arg(long, conflicts_with = "repair")]
+    pub accept: bool,
     #[command(flatten)]
     pub secret: SecretArgs,
 }
