@@ -80,6 +80,18 @@ fn carried_out(
     (State { live, restarted: observed.shape }, calls)
 }
 
+/// Where two states differ, line by line.
+pub fn difference(found: &Value, expected: &Value) -> String {
+    let (found, expected) = (format!("{found:#}"), format!("{expected:#}"));
+    let lines = found.lines().zip(expected.lines()).filter(|(found, expected)| found != expected);
+    let shown: Vec<String> = lines
+        .take(5)
+        .map(|(found, expected)| format!("{}, not {}", found.trim(), expected.trim()))
+        .collect();
+    let (found, expected) = (found.lines().count(), expected.lines().count());
+    format!("{} ({found} lines, not {expected})", shown.join("; "))
+}
+
 /// Which calls are tried: all in the long form, in the short one each fifth, beginning at another
 /// one for each verb.
 pub fn is_tried(call: usize, verb: usize) -> bool {
