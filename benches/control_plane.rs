@@ -241,7 +241,7 @@ impl State {
 
     fn records(&self, hsm: &SoftHsm) -> Records {
         let store = DirStore::open(self.directory.path()).unwrap();
-        Records::new(Arc::new(store), hsm.record_key().unwrap())
+        Records::open(Arc::new(store), hsm.record_key().unwrap()).unwrap()
     }
 
     fn kms(&self) -> Kms {
@@ -270,6 +270,8 @@ impl State {
                 jobs: 2,
                 cache: CacheMode::Writeback,
                 kernel: Kernel::best(),
+                passthrough: false,
+                direct_backing: false,
             },
             authority: Authority::new(Uid::ROOT, &[]),
             project,

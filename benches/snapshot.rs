@@ -1,11 +1,13 @@
-//! What snapshots and change tracking cost: `cargo bench --bench snapshot`.
+//! What snapshots and change tracking cost: `cargo bench --bench snapshot`, or parts of it by name:
+//! `cargo bench --bench snapshot -- write-path copy users`.
 //!
 //! * The write path: 4 KiB at random places of a disk over flat memory, in nanoseconds, with the
 //!   cipher and without it, as writers meet it: nothing known, changes tracked, a snapshot running
 //!   whose regions are saved already, and one whose regions are not. States take turns.
 //! * The copy: GB/s of a snapshot's reads over flat memory and over a file on tmpfs.
-//! * Users first: 4 KiB random writes to a file on tmpfs through the disk, alone and with copies
-//!   running one after the other: median, 99th percentile and worst, in microseconds.
+//! * Users first: 4 KiB random writes to a file on tmpfs through the disk, alone, beside a thread
+//!   that copies a file of its own, and with copies of the disk running one after the other: median,
+//!   99th percentile and worst, in microseconds.
 //!
 //! The first two are the thread's own time on a core, the quietest of several rounds, so that other
 //! work on the machine disturbs little. The last is time as users see it: it needs a quiet machine.
@@ -43,9 +45,15 @@ const ROUNDS: usize = 31;
 const WRITES: usize = 20_000;
 
 fn main() {
-    write_path();
-    copy_speed();
-    users_first();
+    // Cargo itself passes --bench.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let parts: [(&str, fn()); 3] =
+        [("write-path", write_path), ("copy", copy_speed), ("users", users_first)];
+    for (name, part) in parts {
+        if words.is_empty() || words.iter().any(|word| word == name) {
+            part();
+        }
+    }
 }
 
 fn write_path() {
@@ -126,18 +134,31 @@ fn users_first() {
     let disk = open(Box::new(backing), true);
     fill(&disk);
     latencies("quiet", &disk);
+    beside("others busy", &disk, |done| {
+        let (_directory, backing) = scratch_file(SIZE);
+        let other = open(Box::new(backing), true);
+        fill(&other);
+        copies(&other, done);
+    });
+    beside("copy running", &disk, |done| copies(&disk, done));
+}
+
+/// Latencies while other work goes on until it is told that it is done.
+fn beside(name: &str, disk: &Disk, work: impl Fn(&AtomicBool) + Send + Sync) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                let (_directory, spill) = scratch_file(0);
-                let snapshot = Snapshot::begin(&disk, Box::new(spill)).unwrap();
-                copy(&snapshot, || !done.load(Ordering::Relaxed));
-            }
-        });
-        latencies("copy running", &disk);
+        scope.spawn(|| work(&done));
+        latencies(name, disk);
         done.store(true, Ordering::Relaxed);
     });
+}
+
+fn copies(disk: &Disk, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        let (_directory, spill) = scratch_file(0);
+        let snapshot = Snapshot::begin(disk, Box::new(spill)).unwrap();
+        copy(&snapshot, || !done.load(Ordering::Relaxed));
+    }
 }
 
 fn latencies(name: &str, disk: &Disk) {

@@ -25,14 +25,18 @@
 //! | [`fs`] | names, inodes, handles, the control directory | error units id sync auth disk service |
 //! | [`fuse`] | the kernel protocol | error units id sync sys fs |
 //! | [`daemon`] | the parts put together, signals, shutdown | all above |
-//! | [`cli`] | arguments, plan, request, output | error units id config service daemon |
+//! | [`bench`] | speed of the data plane on this machine | error units sys crypto backing disk |
+//! | [`cli`] | arguments, plan, request, output | error units id config service daemon bench |
 //!
 //! Two rules make data flow one way: the data plane (`disk`, `backing`, `crypto`) knows no policy,
 //! and the control plane (`service`) touches no sectors.
+//!
+//! [`bench`]: mod@bench
 
 pub mod archive;
 pub mod auth;
 pub mod backing;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod crypto;

@@ -41,6 +41,10 @@ fn refusals_are_three_lines_on_stderr_with_the_documented_exit_code() {
         (&["disk", "list"], 11),
         (&["status", "--json"], 11),
         (&["umount"], 11),
+        (&["bench"], 11),
+        (&["bench", "--disk", "db"], 11),
+        (&["bench", "--disk", "db", "--memory"], 2),
+        (&["bench", "--memory", "--seconds", "0"], 2),
     ] {
         refused(&evsfs(nowhere.path(), arguments), code);
     }
@@ -82,4 +86,29 @@ fn a_closed_pipe_is_met_without_a_word() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(output.stderr, b"");
+}
+
+#[test]
+fn bench_in_memory_takes_no_mount_and_shows_every_kernel_and_both_kinds_of_disk() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let bench = ["bench", "--memory", "--seconds", "0.02"];
+    let output = evsfs(nowhere.path(), &[&bench[..], &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kernels = answer["kernels"].as_array().unwrap();
+    assert_eq!(kernels.len(), 2 * evsfs::crypto::Kernel::available().count());
+    for kernel in kernels {
+        assert!(kernel["seal_bytes_per_second"].as_u64().unwrap() > 0, "{kernel}");
+        assert!(kernel["open_bytes_per_second"].as_u64().unwrap() > 0, "{kernel}");
+    }
+    let requests = answer["requests"].as_array().unwrap();
+    assert_eq!(requests.len(), 8);
+    for row in requests {
+        assert!(row["bytes_per_second"].as_u64().unwrap() > 0, "{row}");
+    }
+    let text = evsfs(nowhere.path(), &bench);
+    let text = String::from_utf8(text.stdout).unwrap();
+    for part in ["KERNEL", "portable", "GB/s", "REQUESTS", "sequential-read", "unencrypted"] {
+        assert!(text.contains(part), "{text}");
+    }
 }

@@ -40,6 +40,7 @@ fn the_smallest_file_means_the_documented_defaults() {
     assert_eq!((config.region.as_str(), config.project.as_str()), ("local", "default"));
     assert!(config.backing_dirs.is_empty() && config.users.is_empty());
     assert!(!config.mount.allow_other && config.mount.reattach);
+    assert!(!config.mount.passthrough && !config.mount.direct_backing);
     assert_eq!((config.mount.threads, config.mount.cache), (0, CacheMode::Writeback));
     assert_eq!(config.mount.kernel, KernelChoice::Auto);
     assert_eq!(config.mount.shutdown_grace, Duration::from_secs(30));

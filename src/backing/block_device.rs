@@ -42,6 +42,18 @@ impl BlockDeviceBacking {
     }
 }
 
+impl BlockDeviceBacking {
+    /// Reads and writes past the kernel's page cache from now on. Any offset and length is still
+    /// served; what is not aligned to the device's blocks costs a read and a copy more.
+    ///
+    /// # Errors
+    /// `unsupported` where the device has no direct I/O; it then goes on as before.
+    pub fn bypass_page_cache(&mut self) -> Result<()> {
+        let block = self.device.device_block()?;
+        self.device.go_direct(self.len(), Some(block))
+    }
+}
+
 impl Backing for BlockDeviceBacking {
     fn len(&self) -> ByteLen {
         ByteLen::new(self.len.load(Ordering::Acquire))
@@ -123,7 +135,7 @@ mod tests {
     }
 
     impl LoopDevice {
-        fn attach(len: ByteLen) -> Result<LoopDevice, String> {
+        fn attach(len: ByteLen, block: &str) -> Result<LoopDevice, String> {
             if !rustix::process::geteuid().is_root() {
                 return Err("a loop device takes root".to_owned());
             }
@@ -136,7 +148,7 @@ mod tests {
                 .and_then(|file| file.set_len(len.get()))
                 .map_err(|error| error.to_string())?;
             let output = Command::new("losetup")
-                .args(["--find", "--show", "--nooverlap"])
+                .args(["--find", "--show", "--nooverlap", "--sector-size", block])
                 .arg(&file)
                 .output()
                 .map_err(|error| format!("losetup: {error}"))?;
@@ -157,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_block_device_keeps_the_contract_and_is_held_by_one_opener() {
-        let device = match LoopDevice::attach(conformance::LEN) {
+        let device = match LoopDevice::attach(conformance::LEN, "512") {
             Ok(device) => device,
             Err(reason) => return println!("skipped: {reason}"),
         };
@@ -170,6 +182,20 @@ mod tests {
         assert_eq!(beyond.kind(), ErrorKind::NoSpace);
         drop(backing);
         BlockDeviceBacking::open(&device.path, Access::ReadOnly).unwrap();
+    }
+
+    /// With blocks of 4096 bytes, every request that is not aligned to them is patched into them.
+    #[test]
+    fn a_block_device_past_the_page_cache_keeps_the_contract() {
+        for block in ["512", "4096"] {
+            let device = match LoopDevice::attach(conformance::LEN, block) {
+                Ok(device) => device,
+                Err(reason) => return println!("skipped: {reason}"),
+            };
+            let mut backing = BlockDeviceBacking::open(&device.path, Access::ReadWrite).unwrap();
+            backing.bypass_page_cache().unwrap();
+            conformance::check_fixed(&backing);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset};
+use std::os::fd::OwnedFd;
 
 /// What an opener may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +11,15 @@ pub enum Access {
     ReadOnly,
     /// Read, write, discard and grow.
     ReadWrite,
+}
+
+/// A payload's file, opened once more for reading.
+#[derive(Debug)]
+pub struct ReadableFile {
+    /// An open file of its own: it holds none of the payload's locks.
+    pub file: OwnedFd,
+    /// What offsets, lengths and memory must be multiples of for direct I/O, if the file has any.
+    pub direct_alignment: Option<usize>,
 }
 
 /// A flat run of bytes; see the module's documentation for the promises.
@@ -77,6 +87,15 @@ pub trait Backing: Send + Sync {
     /// # Errors
     /// `io` of the medium.
     fn allocated(&self) -> Result<ByteLen>;
+
+    /// The regular file that is exactly this payload, from its first byte to its last, for somebody
+    /// else to read; `None` when there is none.
+    ///
+    /// # Errors
+    /// `io` when it cannot be opened.
+    fn readable_file(&self) -> Result<Option<ReadableFile>> {
+        Ok(None)
+    }
 }
 
 /// A shared backing is a backing: tests and copy engines keep a second handle to look at.
@@ -115,6 +134,10 @@ impl<B: Backing + ?Sized> Backing for std::sync::Arc<B> {
 
     fn allocated(&self) -> Result<ByteLen> {
         (**self).allocated()
+    }
+
+    fn readable_file(&self) -> Result<Option<ReadableFile>> {
+        (**self).readable_file()
     }
 }
 

@@ -1,21 +1,30 @@
 //! An open descriptor of a payload: system calls finished, failures explained.
 
 use super::contract::{Access, ends_early};
+use super::direct::{Blocks, LARGEST_BLOCK};
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset};
-use rustix::fs::{FallocateFlags, Mode, OFlags, ResolveFlags, SeekFrom};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, ResolveFlags, SeekFrom, StatxFlags};
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// What a fallback writes where the medium cannot make a hole: large enough to be quick, small
 /// enough to lie in the program.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
+/// The question of statx(2) for the alignment of direct I/O (include/uapi/linux/stat.h).
+const STATX_DIOALIGN: u32 = 0x2000;
+
+/// The type of a tmpfs in statfs(2) (include/uapi/linux/magic.h).
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+
 /// A descriptor and the path it was opened by, for messages.
 pub(super) struct Descriptor {
     fd: OwnedFd,
     path: PathBuf,
+    // Of a descriptor with O_DIRECT.
+    direct: Option<Blocks>,
 }
 
 impl Descriptor {
@@ -36,7 +45,7 @@ impl Descriptor {
             answer => answer,
         };
         match opened {
-            Ok(fd) => Ok(Descriptor { fd, path: path.to_owned() }),
+            Ok(fd) => Ok(Descriptor { fd, path: path.to_owned(), direct: None }),
             Err(errno) => Err(refused_open(path, errno)),
         }
     }
@@ -57,6 +66,69 @@ impl Descriptor {
         })
     }
 
+    /// Opens the same file once more. Not a duplicate, which would share the lock and keep it for as
+    /// long as it is open.
+    pub(super) fn reopen_to_read(&self) -> Result<OwnedFd> {
+        let itself = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::io::retry_on_intr(|| rustix::fs::open(&itself, flags, Mode::empty()))
+            .map_err(|errno| self.failed("opening once more", errno))
+    }
+
+    /// Whether the file lies on a tmpfs.
+    pub(super) fn is_in_memory(&self) -> bool {
+        rustix::fs::fstatfs(&self.fd).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC)
+    }
+
+    /// What offsets, lengths and memory of direct I/O must be multiples of; `None` when the file
+    /// has no direct I/O, or the kernel (before 6.1) or the filesystem does not say.
+    pub(super) fn direct_alignment(&self) -> Result<Option<usize>> {
+        let wanted = StatxFlags::from_bits_retain(STATX_DIOALIGN);
+        let found = match rustix::fs::statx(&self.fd, "", AtFlags::EMPTY_PATH, wanted) {
+            Err(Errno::NOSYS) => return Ok(None),
+            found => found.map_err(|errno| self.failed("looking at", errno))?,
+        };
+        // Zero says "none"; a kernel that does not know the question leaves zero, too.
+        let widest = found.stx_dio_offset_align.max(found.stx_dio_mem_align) as usize;
+        Ok((found.stx_dio_offset_align > 0).then_some(widest))
+    }
+
+    /// Bypasses the kernel's page cache from now on (O_DIRECT). Medium and length must allow it.
+    ///
+    /// # Errors
+    /// `unsupported` where they do not; everything is then as before.
+    pub(super) fn go_direct(&mut self, len: ByteLen, or_else: Option<usize>) -> Result<()> {
+        let blocks = self.direct_alignment()?.or(or_else);
+        let blocks = blocks.filter(|size| size.is_power_of_two() && *size <= LARGEST_BLOCK);
+        let Some(size) = blocks else {
+            return Err(self.has_no_direct_io("it does not say at which alignment"));
+        };
+        if !len.get().is_multiple_of(size as u64) {
+            let why = format!("its length {} is no multiple of its blocks of {size}", len.get());
+            return Err(self.has_no_direct_io(&why));
+        }
+        let set = rustix::fs::fcntl_getfl(&self.fd)
+            .and_then(|flags| rustix::fs::fcntl_setfl(&self.fd, flags | OFlags::DIRECT));
+        set.map_err(|errno| {
+            self.has_no_direct_io("the filesystem refuses").caused_by(std::io::Error::from(errno))
+        })?;
+        self.direct = Some(Blocks::of(size));
+        Ok(())
+    }
+
+    fn has_no_direct_io(&self, why: &str) -> Error {
+        let path = self.path.display();
+        Error::new(ErrorKind::Unsupported, format!("payload {path} has no direct I/O: {why}"))
+            .remedy("leave direct_backing off in mount.toml, or put payloads on another filesystem")
+    }
+
+    /// The logical block size of a device.
+    pub(super) fn device_block(&self) -> Result<usize> {
+        rustix::fs::ioctl_blksszget(&self.fd)
+            .map(|bytes| bytes as usize)
+            .map_err(|errno| self.failed("asking for the block size of", errno))
+    }
+
     pub(super) fn stat(&self) -> Result<rustix::fs::Stat> {
         rustix::fs::fstat(&self.fd).map_err(|errno| self.failed("looking at", errno))
     }
@@ -69,11 +141,29 @@ impl Descriptor {
     }
 
     pub(super) fn read_at(&self, offset: ByteOffset, into: &mut [u8]) -> Result<()> {
+        match &self.direct {
+            Some(blocks) if !blocks.suit(offset, into) => blocks.read(self, offset, into),
+            _ => self.read_blocks(offset, into),
+        }
+    }
+
+    pub(super) fn write_at(&self, offset: ByteOffset, bytes: &[u8]) -> Result<()> {
+        match &self.direct {
+            Some(blocks) if !blocks.suit(offset, bytes) => blocks.write(self, offset, bytes),
+            _ => self.write_blocks(offset, bytes),
+        }
+    }
+
+    /// Reads what suits the medium.
+    pub(super) fn read_blocks(&self, offset: ByteOffset, into: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while done < into.len() {
             let at = self.advance(offset, done)?;
             match rustix::io::pread(&self.fd, &mut into[done..], at) {
-                Ok(0) => return Err(ends_early(offset, into.len())),
+                // The second: only the end cuts a block, and nothing could be asked for behind it.
+                Ok(count) if count == 0 || self.is_cut(count) => {
+                    return Err(ends_early(offset, into.len()));
+                }
                 Ok(count) => done += count,
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(self.failed_at("reading", offset, into.len(), errno)),
@@ -82,7 +172,8 @@ impl Descriptor {
         Ok(())
     }
 
-    pub(super) fn write_at(&self, offset: ByteOffset, bytes: &[u8]) -> Result<()> {
+    /// Writes what suits the medium.
+    pub(super) fn write_blocks(&self, offset: ByteOffset, bytes: &[u8]) -> Result<()> {
         let mut done = 0;
         while done < bytes.len() {
             let at = self.advance(offset, done)?;
@@ -105,7 +196,12 @@ impl Descriptor {
         len: ByteLen,
     ) -> Result<bool> {
         let call = || rustix::fs::fallocate(&self.fd, flags, offset.get(), len.get());
-        match rustix::io::retry_on_intr(call) {
+        let call = || rustix::io::retry_on_intr(call);
+        let done = match &self.direct {
+            Some(blocks) => blocks.guarding_edges(offset, len.to_usize()?, call),
+            None => call(),
+        };
+        match done {
             Ok(()) => Ok(true),
             // A block device answers EINVAL to a range finer than its own blocks.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
@@ -171,9 +267,16 @@ impl Descriptor {
             .map_err(|errno| self.failed("flushing", errno))
     }
 
+    /// Makes the file `len` long, and whole blocks where they are written as such.
     pub(super) fn truncate(&self, len: ByteLen) -> Result<()> {
+        let block = self.direct.as_ref().map_or(1, Blocks::size) as u64;
+        let len = len.get().checked_next_multiple_of(block).map_or(len, ByteLen::new);
         rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&self.fd, len.get()))
             .map_err(|errno| self.failed(&format!("growing to {len}"), errno))
+    }
+
+    fn is_cut(&self, count: usize) -> bool {
+        self.direct.as_ref().is_some_and(|blocks| !count.is_multiple_of(blocks.size()))
     }
 
     fn advance(&self, offset: ByteOffset, done: usize) -> Result<u64> {

@@ -1,6 +1,6 @@
 //! A payload in a sparse file.
 
-use super::contract::{Access, Backing, end_within, must_not_shrink};
+use super::contract::{Access, Backing, ReadableFile, end_within, must_not_shrink};
 use super::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
@@ -68,6 +68,17 @@ impl FileBacking {
     }
 }
 
+impl FileBacking {
+    /// Reads and writes past the kernel's page cache from now on. Any offset and length is still
+    /// served; what is not aligned to the medium's blocks costs a read and a copy more.
+    ///
+    /// # Errors
+    /// `unsupported` where the filesystem has no direct I/O; the file then goes on as before.
+    pub fn bypass_page_cache(&mut self) -> Result<()> {
+        self.file.go_direct(self.len(), None)
+    }
+}
+
 /// Makes a new name durable.
 fn sync_directory_of(path: &Path) -> Result<()> {
     let parent = match path.parent() {
@@ -129,6 +140,15 @@ impl Backing for FileBacking {
         let blocks = u64::try_from(self.file.stat()?.st_blocks).unwrap_or(0);
         Ok(ByteLen::new(blocks.saturating_mul(STAT_BLOCK)))
     }
+
+    fn readable_file(&self) -> Result<Option<ReadableFile>> {
+        // tmpfs takes O_DIRECT (Linux 6.6), ignores it, and does not say so.
+        let direct_alignment = match self.file.is_in_memory() {
+            true => Some(1),
+            false => self.file.direct_alignment()?,
+        };
+        Ok(Some(ReadableFile { file: self.file.reopen_to_read()?, direct_alignment }))
+    }
 }
 
 impl std::fmt::Debug for FileBacking {
@@ -162,6 +182,45 @@ mod tests {
         };
         let path = directory.path().canonicalize().unwrap().join("payload");
         conformance::check(&FileBacking::create(&path, conformance::LEN).unwrap());
+    }
+
+    #[test]
+    fn a_file_past_the_page_cache_keeps_the_contract() {
+        let (_directory, path) = scratch();
+        let mut backing = FileBacking::create(&path, conformance::LEN).unwrap();
+        match backing.bypass_page_cache() {
+            Ok(()) => conformance::check(&backing),
+            Err(refusal) => println!("skipped: {refusal}"),
+        }
+    }
+
+    #[test]
+    fn a_file_in_memory_has_no_direct_io_and_goes_on() {
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
+            return println!("skipped: /dev/shm cannot be written");
+        };
+        let path = directory.path().canonicalize().unwrap().join("payload");
+        let mut backing = FileBacking::create(&path, conformance::LEN).unwrap();
+        let refusal = backing.bypass_page_cache().unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::Unsupported);
+        conformance::check(&backing);
+    }
+
+    /// A payload whose last block is cut has no direct I/O; one that grows keeps whole blocks.
+    #[test]
+    fn lengths_that_are_no_whole_blocks_stay_in_the_page_cache() {
+        let (_directory, path) = scratch();
+        let mut odd = FileBacking::create(&path, ByteLen::new(4096 + 100)).unwrap();
+        assert_eq!(odd.bypass_page_cache().unwrap_err().kind(), ErrorKind::Unsupported);
+        odd.set_len(ByteLen::new(8192)).unwrap();
+        if let Err(refusal) = odd.bypass_page_cache() {
+            return println!("skipped: {refusal}");
+        }
+        odd.set_len(ByteLen::new(8192 + 100)).unwrap();
+        odd.write_at(ByteOffset::new(8192 + 50), &[7; 50]).unwrap();
+        let mut found = [0xee; 100];
+        odd.read_at(ByteOffset::new(8192), &mut found).unwrap();
+        assert!(found[..50] == [0; 50] && found[50..] == [7; 50]);
     }
 
     #[test]
@@ -240,10 +299,14 @@ mod tests {
     #[test]
     fn a_truncated_file_fails_instead_of_reading_as_zeros() {
         let (_directory, path) = scratch();
-        let backing = FileBacking::create(&path, ByteLen::MIB).unwrap();
+        let mut backing = FileBacking::create(&path, ByteLen::MIB).unwrap();
         let cut = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         cut.set_len(4096 + 100).unwrap();
-        let error = backing.read_at(ByteOffset::new(4096), &mut [0; 4096]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Io);
+        for _past_the_page_cache in [false, true] {
+            let error = backing.read_at(ByteOffset::new(4096), &mut [0; 4096]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io);
+            assert!(format!("{error}").contains("ends before"), "{error}");
+            let _ = backing.bypass_page_cache();
+        }
     }
 }

@@ -10,6 +10,9 @@
 //!   loss once it has returned `Ok`;
 //! * interrupted and short system calls are finished here and never seen above.
 //!
+//! Files and devices can bypass the kernel's page cache ([`FileBacking::bypass_page_cache`]), so
+//! that what the mount's page cache holds is not held twice.
+//!
 //! | implementation | what for |
 //! |---|---|
 //! | [`FileBacking`] | a sparse file, held by one opener at a time (RULES S3) |
@@ -24,12 +27,13 @@ mod conformance;
 mod contract;
 mod crash;
 mod descriptor;
+mod direct;
 mod fault;
 mod file;
 mod memory;
 
 pub use block_device::BlockDeviceBacking;
-pub use contract::{Access, Backing};
+pub use contract::{Access, Backing, ReadableFile};
 pub use crash::{CrashBacking, PowerLoss};
 pub use fault::{Damage, FaultBacking, Operation};
 pub use file::FileBacking;

@@ -1,6 +1,7 @@
 //! The tree of commands and their arguments (INTERFACE section 4).
 
 use super::audit_args::AuditCommand;
+use super::bench_args::BenchArgs;
 use super::hsm_args::HsmCommand;
 use super::job_args::{JobCommand, WorkArgs};
 use std::path::PathBuf;
@@ -79,6 +80,8 @@ pub(super) enum Command {
     Hsm(HsmCommand),
     /// Check a state directory that is not mounted
     Check(CheckArgs),
+    /// Measure the ciphers and the way of data on this machine
+    Bench(BenchArgs),
 }
 
 /// Where a passphrase or PIN is taken from; without any of them it is asked for at the terminal.
@@ -154,6 +157,10 @@ pub(super) struct CheckArgs {
     /// Repair what can be repaired without losing data
     #[arg(long)]
     pub repair: bool,
+    /// Take all genuine records as they are, after a part of the state directory was put back from a
+    /// copy on purpose; a key that was disabled or deleted since the copy is then what it was
+    #[arg(long, conflicts_with = "repair")]
+    pub accept: bool,
     #[command(flatten)]
     pub secret: SecretArgs,
 }
@@ -375,6 +382,7 @@ impl Command {
             Command::Job(command) => command.undone(),
             Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
+            Command::Bench(_) => "not everything was measured".to_owned(),
             Command::Audit(AuditCommand::Show { .. }) => "the audit log cannot be shown".to_owned(),
             Command::Audit(AuditCommand::Verify(_)) => "the audit log is not verified".to_owned(),
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
@@ -401,6 +409,7 @@ impl Command {
             Command::Job(command) => command.path(),
             Command::Events { .. } => "events",
             Command::Check(_) => "check",
+            Command::Bench(_) => "bench",
             Command::Audit(AuditCommand::Show { .. }) => "audit show",
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",

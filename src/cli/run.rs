@@ -6,7 +6,9 @@ use super::failure::{Failure, Outcome};
 use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
-use super::{agency, audit, check, disk, events, hsm, init, job, key, mount, status, umount};
+use super::{
+    agency, audit, bench, check, disk, events, hsm, init, job, key, mount, status, umount,
+};
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use std::ffi::OsString;
@@ -76,6 +78,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Hsm(command) => hsm::run(session, command),
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),
+        Command::Bench(args) => bench::run(session, args),
     }
 }
 

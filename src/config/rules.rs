@@ -117,6 +117,8 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
         threads: threads.map_err(at("mount.threads"))?,
         cache: one_of(&table.cache, &caches).map_err(at("mount.cache"))?,
         kernel: one_of(&table.kernel, &kernels).map_err(at("mount.kernel"))?,
+        passthrough: table.passthrough,
+        direct_backing: table.direct_backing,
         reattach: table.reattach,
         jobs: jobs.map_err(at("mount.jobs"))?,
         shutdown_grace: grace.map_err(at("mount.shutdown_grace"))?,

@@ -50,6 +50,10 @@ pub struct MountSettings {
     pub cache: CacheMode,
     /// How sectors are encrypted.
     pub kernel: KernelChoice,
+    /// Whether the kernel may read unencrypted disks that are attached read-only by itself.
+    pub passthrough: bool,
+    /// Whether payloads are read and written past the kernel's page cache.
+    pub direct_backing: bool,
     /// Whether disks attached at the last stop are attached again (RULES D9).
     pub reattach: bool,
     /// Jobs that run at a time.

@@ -1,6 +1,7 @@
 //! The memory that sectors pass through, one buffer a thread.
 
 use super::span::MAX_REQUEST;
+use crate::sys::AlignedBuffer;
 use crate::units::SectorSize;
 use std::cell::Cell;
 
@@ -12,7 +13,7 @@ const CAPACITY: usize = MAX_REQUEST + 2 * SectorSize::S4096.bytes();
 
 thread_local! {
     // Empty until the first request of the thread, and while a buffer is taken.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Option<AlignedBuffer>> = const { Cell::new(None) };
 }
 
 /// A buffer for one request; it goes back to its thread when dropped.
@@ -21,23 +22,18 @@ thread_local! {
 /// a new one. What was read stays in the buffer until the next request overwrites it: it is no key
 /// material, and the process is not dumped.
 pub(super) struct ThreadBuffer {
-    memory: Vec<u8>,
-    start: usize,
+    memory: AlignedBuffer,
 }
 
 impl ThreadBuffer {
     pub(super) fn take() -> Self {
-        let mut memory = SPARE.take();
-        if memory.is_empty() {
-            memory = vec![0; CAPACITY + ALIGNMENT];
-        }
-        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        ThreadBuffer { memory, start }
+        let memory = SPARE.take().unwrap_or_else(|| AlignedBuffer::new(CAPACITY, ALIGNMENT));
+        ThreadBuffer { memory }
     }
 
     /// The first `len` bytes; `len` is at most the covering length of MAX_REQUEST bytes.
     pub(super) fn bytes(&mut self, len: usize) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + len]
+        self.memory.bytes(len)
     }
 }
 
@@ -45,7 +41,7 @@ impl Drop for ThreadBuffer {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
         // Fails only while the thread ends, when nobody needs the buffer any more.
-        let _ = SPARE.try_with(|spare| spare.set(memory));
+        let _ = SPARE.try_with(|spare| spare.set(Some(memory)));
     }
 }
 

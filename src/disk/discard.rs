@@ -72,8 +72,8 @@ impl Disk {
         if !self.present.is_running() {
             return Ok(LONGEST_HOLD);
         }
-        let data = self.regions.whole()?.payload.next_data(span.offset(), span.range().end)?;
-        let hole = data.and_then(|data| data.start.checked_since(span.offset()));
+        let data = self.regions.whole()?.payload.seek_data(span.offset())?;
+        let hole = data.and_then(|data| data.checked_since(span.offset()));
         Ok(hole.map_or(LONGEST_HOLD, |hole| hole.clamp(SHORT_HOLD, LONGEST_HOLD)))
     }
 

@@ -21,6 +21,7 @@
 //! | `payload` | sealed sectors at rest |
 //! | `buffer` | the per-thread memory that sectors pass through |
 //! | `flush` | one flush for many callers, failures told to every open file |
+//! | `plain_file` | the file that others may read in the disk's place |
 //! | `sealed_source` | what a copy engine reads from |
 //! | `snapshot` | a copy of a point in time of a busy disk, from its begin to its end |
 //! | `point` | what was there then, kept until it has been read |
@@ -40,6 +41,7 @@ mod flush;
 mod holes;
 mod open;
 mod payload;
+mod plain_file;
 mod point;
 mod read;
 mod region;
@@ -49,7 +51,7 @@ mod snapshot;
 mod span;
 mod write;
 
-pub use crate::backing::Access;
+pub use crate::backing::{Access, ReadableFile};
 pub use changed_regions::ChangedRegions;
 pub use counters::Counters;
 pub use detached::DetachedDisk;

@@ -180,12 +180,14 @@ impl Disk {
         if !self.changes.is_tracking() && !self.present.is_running() {
             return Ok(live);
         }
+        // Region by region, and no question where the data ends: the answer may lie far behind the
+        // span, and others wait for it.
         let Range { start: mut at, end } = span.range();
-        while let Some(data) = live.payload.next_data(at, end)? {
-            // Regions are noted whole.
-            at = ByteOffset::new(data.end.get().next_multiple_of(REGION));
-            self.note_change(&live, data, buffer);
-            if at >= end {
+        while let Some(data) = live.payload.seek_data(at)?.filter(|data| *data < end) {
+            let past = (data.get() / REGION + 1).saturating_mul(REGION);
+            at = end.min(ByteOffset::new(past));
+            self.note_change(&live, data..at, buffer);
+            if at == end {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Sealed sectors at rest.
 
-use crate::backing::Backing;
+use crate::backing::{Backing, ReadableFile};
 use crate::crypto::{Sealed, SectorBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset, SectorIndex, SectorSize};
@@ -92,6 +92,14 @@ impl Payload {
 
     pub(super) fn flush(&self) -> Result<()> {
         self.backing.flush()
+    }
+
+    pub(super) fn len(&self) -> ByteLen {
+        self.backing.len()
+    }
+
+    pub(super) fn readable_file(&self) -> Result<Option<ReadableFile>> {
+        self.backing.readable_file()
     }
 
     pub(super) fn allocated(&self) -> Result<ByteLen> {

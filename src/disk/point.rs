@@ -100,7 +100,7 @@ impl Point {
         }
         let bytes = self.bytes_of(region);
         // What was never written is not written to the spill either.
-        if payload.next_data(bytes.start, bytes.end)?.is_some() {
+        if payload.seek_data(bytes.start)?.is_some_and(|data| data < bytes.end) {
             let len = bytes.end.get() - bytes.start.get();
             let first = self.sector.sector_at(bytes.start);
             let sectors = payload.load(first, buffer.bytes(ByteLen::new(len).to_usize()?))?;

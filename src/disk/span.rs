@@ -5,6 +5,10 @@ use std::ops::Range;
 
 /// Bytes of the longest request that is served in one piece; longer ones are cut. It is the
 /// largest request the kernel sends through FUSE.
+///
+/// Smaller pieces, which would stay in a core's second cache level, were measured and gain nothing:
+/// `benches/disk.rs` with pieces of 64 KiB to 1 MiB, payload in memory and on a tmpfs, read and
+/// written, gave the same figures within the noise, 1 MiB the best by a hair.
 pub const MAX_REQUEST: usize = 1 << 20;
 
 /// A range of at least one byte, and the sectors that hold it.

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::service::{EventReader, OpenDisk};
 use crate::sync::{Mutex, RwLock};
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,12 +51,25 @@ pub enum PageCache {
 }
 
 /// A file that was opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Opened {
     /// Its handle.
     pub handle: HandleId,
     /// What the kernel may keep.
     pub cache: PageCache,
+    /// The file the kernel may read in this one's place. Taking the offer is to be told by
+    /// [`Namespace::count_passthrough`](super::Namespace::count_passthrough).
+    pub passthrough: Option<Passthrough>,
+}
+
+/// A file that the kernel may read by itself.
+#[derive(Debug)]
+pub struct Passthrough {
+    /// The payload, open for reading.
+    pub file: OwnedFd,
+    /// Whether reads come to this daemon all the same and the kernel serves mappings only: what was
+    /// opened with O_DIRECT, where the payload has stricter demands than the disk.
+    pub only_mappings: bool,
 }
 
 /// What stands behind a handle.

@@ -128,8 +128,10 @@ impl Namespace {
             } else {
                 PageCache::Keep
             };
-            let handle = Handle::Disk { open: attachment.open()?, is_writable: mode.write };
-            return Ok(Opened { handle: self.handles.add(handle), cache });
+            let open = attachment.open()?;
+            let passthrough = self.passthrough(open.disk(), mode);
+            let handle = self.handles.add(Handle::Disk { open, is_writable: mode.write });
+            return Ok(Opened { handle, cache, passthrough });
         }
         let handle = match node {
             Node::ControlFile(ControlFile::Request) => {
@@ -138,13 +140,15 @@ impl Namespace {
             Node::ControlFile(ControlFile::Events) => {
                 let reader = self.service.events().reader();
                 let handle = Handle::Events { caller, reader: Mutex::new(reader) };
-                return Ok(Opened { handle: self.handles.add(handle), cache: PageCache::Stream });
+                let (handle, cache) = (self.handles.add(handle), PageCache::Stream);
+                return Ok(Opened { handle, cache, passthrough: None });
             }
             node => Handle::Value { node, caller, text: Mutex::new(Arc::from("")) },
         };
         // In parallel, which the kernel grants inside the file's size: a command that waits for the
         // key service does not hold up those that others write into the same file.
-        Ok(Opened { handle: self.handles.add(handle), cache: PageCache::BypassInParallel })
+        let (handle, cache) = (self.handles.add(handle), PageCache::BypassInParallel);
+        Ok(Opened { handle, cache, passthrough: None })
     }
 
     /// Opens a directory and takes the listing that reads will return.

@@ -4,8 +4,9 @@
 //! defaults answer ENOSYS, which the kernel takes as "never ask again", for fsync even as "it is
 //! safe already".
 
+use super::passthrough::{self, PassthroughFiles};
 use super::refused;
-use super::translate::{errno, file_attr, file_type, inode, open_flags, seek_errno, uid};
+use super::translate::{errno, file_attr, file_type, inode, seek_errno, uid};
 use super::waiting::{WaitingReads, always_ready};
 use super::workers::Workers;
 use crate::fs::{Allocation, HandleId, Inode, Namespace, OpenMode, Whence, Wish};
@@ -39,6 +40,7 @@ pub(super) struct Adapter {
     namespace: Arc<Namespace>,
     commands: Workers,
     syncs: Workers,
+    passthrough: PassthroughFiles,
     waiting: WaitingReads,
 }
 
@@ -49,6 +51,7 @@ impl Adapter {
             namespace,
             commands: Workers::new("evsfs-command", COMMAND_THREADS),
             syncs: Workers::new("evsfs-sync", SYNC_THREADS),
+            passthrough: PassthroughFiles::default(),
         }
     }
 
@@ -115,6 +118,9 @@ impl Filesystem for Adapter {
             if let Err(missing) = config.add_capabilities(wanted) {
                 log::debug!("the kernel does not offer {missing:?}");
             }
+        }
+        if self.namespace.offers_passthrough() {
+            passthrough::ask_for_it(config);
         }
         let granted = config
             .set_max_write(MAX_REQUEST)
@@ -191,9 +197,7 @@ impl Filesystem for Adapter {
                 direct: OFlags::from_bits_retain(flags.0.cast_unsigned()).contains(OFlags::DIRECT),
             };
             match self.namespace.open(uid(req), inode(ino), mode) {
-                Ok(opened) => {
-                    reply.opened(FileHandle(opened.handle.get()), open_flags(opened.cache));
-                }
+                Ok(opened) => self.passthrough.answer(&self.namespace, ino, opened, reply),
                 Err(error) => reply.error(errno(&error)),
             }
         });
@@ -299,6 +303,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         guarded("release", || {
+            self.passthrough.closed(handle(fh));
             self.namespace.close(handle(fh));
             self.waiting.forget(handle(fh));
             reply.ok();

@@ -10,6 +10,7 @@
 mod adapter;
 mod kernel_cache;
 mod mountpoint;
+mod passthrough;
 mod refused;
 mod session;
 mod translate;

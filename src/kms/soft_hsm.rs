@@ -96,7 +96,6 @@ impl SoftHsm {
     /// As for [`SoftHsm::open`].
     pub fn with_root(root: Secret<ROOT_BYTES>, directory: &Path) -> Result<Self> {
         let directory = PrivateDir::open(directory)?;
-        directory.remove_leftovers()?;
         let wrapping = WrappingKey::derive(&root)?;
         let module = SoftHsm { root, wrapping, directory, opened: Mutex::new(HashMap::new()) };
         module.finish_destructions()?;
@@ -202,6 +201,8 @@ impl Hsm for SoftHsm {
 
     fn import(&self, cmk: CmkVersion, material: &Secret<MATERIAL_BYTES>) -> Result<()> {
         let _alone = self.opened.lock();
+        // Of a writer that was killed half-way. Opening the module writes nothing.
+        self.directory.remove_leftovers()?;
         let name = file_name(cmk);
         if self.directory.open_file(&name)?.is_some() {
             return Err(Error::new(

@@ -5,6 +5,7 @@ use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{DiskId, Name, Uid};
 use crate::sync::{Condvar, Mutex};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The number of an attachment, never used again while the daemon lives: the file of a disk that
@@ -32,6 +33,8 @@ pub struct Attachment {
     owner: Uid,
     access: Access,
     disk: Disk,
+    // Relaxed: it orders nothing.
+    passthrough_opens: AtomicU64,
     // Protects the number of changes seen and when they were.
     modified: Mutex<(u64, SystemTime)>,
     // Protects the count of open files and whether new ones are taken.
@@ -57,7 +60,19 @@ impl Attachment {
         let modified = Mutex::new((0, SystemTime::now()));
         let opens = Mutex::new(Opens::default());
         let released = Condvar::new();
-        Attachment { id, disk_id, name, owner, access, disk, modified, opens, released }
+        let passthrough_opens = AtomicU64::new(0);
+        Attachment {
+            id,
+            disk_id,
+            name,
+            owner,
+            access,
+            disk,
+            passthrough_opens,
+            modified,
+            opens,
+            released,
+        }
     }
 
     /// This attachment's number.
@@ -110,6 +125,11 @@ impl Attachment {
     /// How many files are open on it.
     pub fn open_count(&self) -> usize {
         self.opens.lock().count
+    }
+
+    /// How often its file was opened for the kernel to read it by itself.
+    pub fn passthrough_opens(&self) -> u64 {
+        self.passthrough_opens.load(Ordering::Relaxed)
     }
 
     /// Opens the disk's file once more.
@@ -196,6 +216,11 @@ impl OpenDisk {
     /// The data path.
     pub fn disk(&self) -> &Disk {
         &self.attachment.disk
+    }
+
+    /// Counts this file as one that the kernel reads by itself.
+    pub fn count_passthrough(&self) {
+        self.attachment.passthrough_opens.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes all acknowledged writes durable (RULES S1).

@@ -61,7 +61,8 @@ impl Service {
     /// A service without disks; [`Service::load`] reads them.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, authority, project, kms, records, clock, kernel } = parts;
-        let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone());
+        let payloads = Payloads::new(settings.state_dir.clone(), settings.backing_dirs.clone())
+            .with_direct_io(settings.direct_backing);
         Arc::new_cyclic(|itself| Service {
             jobs: Jobs::new(settings.jobs),
             events: Events::default(),
@@ -169,6 +170,15 @@ impl Service {
         self.records.save(&DiskRecord::path_of(record.id)?, record)
     }
 
+    /// Reads a disk's record again before a verb relies on it: it must be the one that is known
+    /// here. The caller has moved the disk's status on, so that nobody else writes it.
+    ///
+    /// # Errors
+    /// `integrity` naming the record when somebody else has changed it.
+    pub(super) fn check_record(&self, entry: &DiskEntry) -> Result<()> {
+        self.records.verify(&DiskRecord::path_of(entry.id())?)
+    }
+
     /// The attached disks, sorted by name.
     pub fn attachments(&self) -> Vec<Arc<Attachment>> {
         self.attached.all()
@@ -187,6 +197,11 @@ impl Service {
     /// Whether the kernel shall keep no pages of disk files.
     pub fn bypasses_page_cache(&self) -> bool {
         self.settings.cache == CacheMode::None
+    }
+
+    /// Whether the kernel shall read plain payloads by itself where it can.
+    pub fn lets_the_kernel_read(&self) -> bool {
+        self.settings.passthrough
     }
 
     /// The disk with this name, if the caller may see it.

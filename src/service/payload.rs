@@ -5,6 +5,7 @@ use crate::backing::{Backing, BlockDeviceBacking, FileBacking};
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
+use crate::records::PrivateDir;
 use crate::units::{ByteLen, ByteOffset};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ const PROBE: ByteLen = ByteLen::MIB;
 pub struct Payloads {
     state_dir: PathBuf,
     backing_dirs: Vec<PathBuf>,
+    direct_io: bool,
 }
 
 /// Whether data found at a chosen backing may be lost.
@@ -30,7 +32,13 @@ pub enum Existing {
 impl Payloads {
     /// Payloads of this state directory.
     pub fn new(state_dir: PathBuf, backing_dirs: Vec<PathBuf>) -> Self {
-        Payloads { state_dir, backing_dirs }
+        Payloads { state_dir, backing_dirs, direct_io: false }
+    }
+
+    /// Opens payloads past the kernel's page cache if `wanted`, where they allow it.
+    #[must_use]
+    pub fn with_direct_io(self, wanted: bool) -> Self {
+        Payloads { direct_io: wanted, ..self }
     }
 
     /// The directory of a disk's record and payload.
@@ -103,15 +111,22 @@ impl Payloads {
     /// # Errors
     /// `in-use` when another attachment or daemon has it; `not-found`, `io`.
     pub fn open(&self, record: &DiskRecord, access: Access) -> Result<Box<dyn Backing>> {
-        match &record.backing {
-            None => {
-                let path = self.directory_of(record.id).join("payload");
-                Ok(Box::new(FileBacking::open(&path, access)?))
-            }
-            Some(path) if is_block_device(path) => {
-                Ok(Box::new(BlockDeviceBacking::open(path, access)?))
-            }
-            Some(path) => Ok(Box::new(FileBacking::open(path, access)?)),
+        let path = self.path_of(record);
+        if record.backing.is_some() && is_block_device(&path) {
+            let mut device = BlockDeviceBacking::open(&path, access)?;
+            self.try_direct_io(record, || device.bypass_page_cache());
+            return Ok(Box::new(device));
+        }
+        let mut file = FileBacking::open(&path, access)?;
+        self.try_direct_io(record, || file.bypass_page_cache());
+        Ok(Box::new(file))
+    }
+
+    fn try_direct_io(&self, record: &DiskRecord, bypass: impl FnOnce() -> Result<()>) {
+        if self.direct_io
+            && let Err(error) = bypass()
+        {
+            log::warn!("disk={} is served through the page cache: {error}", record.id);
         }
     }
 
@@ -151,7 +166,11 @@ impl Payloads {
     /// Whether a disk's directory holds nothing: a crash came before its record was written or after
     /// it was removed, and no disk is lost with it.
     pub fn has_empty_directory(&self, id: DiskId) -> bool {
-        std::fs::read_dir(self.directory_of(id)).is_ok_and(|mut entries| entries.next().is_none())
+        // What lies aside of a record that is not there is nothing, see `records`.
+        let is_nothing = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.is_ok_and(|entry| PrivateDir::is_aside(&entry.file_name()))
+        };
+        std::fs::read_dir(self.directory_of(id)).is_ok_and(|mut entries| entries.all(is_nothing))
     }
 
     /// Total and free bytes of the file system that holds the state directory.

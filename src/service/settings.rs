@@ -33,4 +33,8 @@ pub struct Settings {
     pub cache: CacheMode,
     /// How sectors are encrypted.
     pub kernel: Kernel,
+    /// Let the kernel read plain payloads by itself where it can.
+    pub passthrough: bool,
+    /// Read and write payloads past the kernel's page cache where they allow it.
+    pub direct_backing: bool,
 }

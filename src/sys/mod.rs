@@ -3,6 +3,7 @@
 //! `libc` and `unsafe` live here (and in the SIMD kernel files of `crypto`), each block with its
 //! SAFETY reason. Calls that `rustix` already offers safely may be made anywhere.
 
+mod aligned_buffer;
 mod clock;
 mod descriptor;
 mod process;
@@ -11,6 +12,7 @@ mod signals;
 mod stack;
 mod thread;
 
+pub use aligned_buffer::AlignedBuffer;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use descriptor::inherited_descriptor;
 pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};

@@ -12,6 +12,7 @@ mod limits;
 mod loop_devices;
 mod mapping;
 mod names;
+mod passthrough;
 mod random_operations;
 mod reading_writing;
 mod sentences;
@@ -31,6 +32,7 @@ fn main() -> std::process::ExitCode {
         loop_devices::trials(),
         mapping::trials(),
         names::trials(),
+        passthrough::trials(),
         random_operations::trials(),
         reading_writing::trials(),
         sentences::trials(),

@@ -14,7 +14,7 @@ pub fn trials() -> Vec<Trial> {
     trials_of(
         "f1_random_operations_agree_with_a_vector",
         Needs::Fuse,
-        Variant::ALL,
+        &[Variant::ALL, &[Variant::SMALL_ON_DEVICE]].concat(),
         f1_random_operations_agree_with_a_vector,
     )
 }

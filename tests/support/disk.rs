@@ -1,5 +1,6 @@
 //! What mounts and disks vary in, and a mount with one attached disk.
 
+use super::loop_device::LoopDevice;
 use super::mount::{Mount, Setup};
 use super::trials::{Needs, trial};
 use libtest_mimic::Trial;
@@ -41,18 +42,34 @@ impl Cache {
     }
 }
 
+/// Where the payload lies, and how it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// A file in the state directory.
+    File,
+    /// The same, with `direct_backing = true`.
+    DirectFile,
+    /// A block device with blocks of 4096 bytes, with `direct_backing = true`.
+    DirectDevice,
+}
+
 /// One way to have a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
     pub kind: Kind,
     pub cache: Cache,
     pub sector_size: usize,
+    pub backing: Backing,
 }
 
 impl Variant {
     /// As a new user has it.
-    pub const USUAL: Variant =
-        Variant { kind: Kind::USUAL, cache: Cache::WriteBack, sector_size: 4096 };
+    pub const USUAL: Variant = Variant {
+        kind: Kind::USUAL,
+        cache: Cache::WriteBack,
+        sector_size: 4096,
+        backing: Backing::File,
+    };
     /// Where the kernel caches nothing.
     pub const UNCACHED: Variant = Variant { cache: Cache::None, ..Variant::USUAL };
     /// With sectors that are smaller than pages.
@@ -62,13 +79,20 @@ impl Variant {
     /// Without a cipher.
     pub const UNENCRYPTED: Variant = Variant { kind: Kind::Unencrypted, ..Variant::USUAL };
 
-    /// Both caches and both sector sizes.
+    /// Past the page cache of the payload.
+    pub const DIRECT: Variant = Variant { backing: Backing::DirectFile, ..Variant::USUAL };
+    /// Sectors that are smaller than the blocks of the device they are written to directly.
+    pub const SMALL_ON_DEVICE: Variant =
+        Variant { backing: Backing::DirectDevice, ..Variant::SMALL_UNCACHED };
+
+    /// Both caches, both sector sizes, without a cipher, and past the payload's page cache.
     pub const ALL: &[Variant] = &[
         Variant::USUAL,
         Variant::UNCACHED,
         Variant::SMALL_SECTORS,
         Variant::SMALL_UNCACHED,
         Variant::UNENCRYPTED,
+        Variant::DIRECT,
     ];
     /// Both caches.
     pub const CACHES: &[Variant] = &[Variant::USUAL, Variant::UNCACHED];
@@ -78,11 +102,21 @@ impl Variant {
     /// A mount of this kind with one attached disk, `db`.
     #[track_caller]
     pub fn disk(self, size: &str) -> DiskRig {
-        let mount = Setup::with(&format!("[mount]\ncache = \"{}\"\n", self.cache.word())).mount();
+        let device = (self.backing == Backing::DirectDevice).then(ScratchDevice::new);
+        let mut config = format!(
+            "[mount]\ncache = \"{}\"\ndirect_backing = {}\n",
+            self.cache.word(),
+            self.backing != Backing::File
+        );
         let sectors = self.sector_size.to_string();
-        let options = [self.kind.option(), "--sector-size", &sectors];
+        let mut options = vec![self.kind.option(), "--sector-size", &sectors];
+        if let Some(device) = &device {
+            config = format!("backing_dirs = [\"{}\"]\n{config}", device.path());
+            options.extend(["--backing", device.path()]);
+        }
+        let mount = Setup::with(&config).mount();
         let path = mount.attached_disk(DiskRig::NAME, size, &options);
-        DiskRig { mount, path, variant: self }
+        DiskRig { mount, path, variant: self, _device: device }
     }
 
     fn label(self) -> String {
@@ -90,7 +124,12 @@ impl Variant {
             Kind::Encrypted => "encrypted",
             Kind::Unencrypted => "unencrypted",
         };
-        format!("{kind}_{}_{}", self.cache.word(), self.sector_size)
+        let backing = match self.backing {
+            Backing::File => "",
+            Backing::DirectFile => "_direct",
+            Backing::DirectDevice => "_direct_on_4096",
+        };
+        format!("{kind}_{}_{}{backing}", self.cache.word(), self.sector_size)
     }
 }
 
@@ -98,6 +137,10 @@ impl Variant {
 pub fn trials_of(name: &str, needs: Needs, variants: &[Variant], body: fn(Variant)) -> Vec<Trial> {
     let one = |variant: &Variant| {
         let variant = *variant;
+        let needs = match (variant.backing, needs) {
+            (Backing::DirectDevice, Needs::Fuse) => Needs::Root,
+            _ => needs,
+        };
         trial(&format!("{name}::{}", variant.label()), needs, move || body(variant))
     };
     let is_first = |at: usize| !variants[..at].contains(&variants[at]);
@@ -109,6 +152,31 @@ pub struct DiskRig {
     pub mount: Mount,
     pub path: PathBuf,
     pub variant: Variant,
+    // After the mount, which holds it.
+    _device: Option<ScratchDevice>,
+}
+
+/// A block device with blocks of 4096 bytes.
+struct ScratchDevice {
+    device: LoopDevice,
+    _directory: tempfile::TempDir,
+}
+
+impl ScratchDevice {
+    /// More than any disk of these tests.
+    const SIZE: u64 = 64 << 20;
+
+    fn new() -> ScratchDevice {
+        let directory = tempfile::tempdir().unwrap();
+        let medium = directory.path().join("medium");
+        std::fs::File::create(&medium).unwrap().set_len(ScratchDevice::SIZE).unwrap();
+        let device = LoopDevice::over(&medium, &["--sector-size", "4096"]);
+        ScratchDevice { device, _directory: directory }
+    }
+
+    fn path(&self) -> &str {
+        self.device.path()
+    }
 }
 
 impl DiskRig {

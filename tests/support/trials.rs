@@ -12,6 +12,8 @@ pub enum Needs {
     Root,
     /// `/dev/fuse` and a token in software: softhsm2 and opensc.
     FuseAndToken,
+    /// Root, and a kernel that can read files of a FUSE mount by itself (6.9).
+    Passthrough,
     /// A token in software.
     Token,
     /// What `Root` needs, and these programs.
@@ -39,12 +41,22 @@ impl Needs {
             _ if !is_root => Some("it takes root".to_owned()),
             _ if !Path::new("/dev/loop-control").exists() => Some("no loop devices".to_owned()),
             Needs::Root => None,
+            Needs::Passthrough if kernel_version() < (6, 9) => {
+                Some("the kernel has no FUSE passthrough".to_owned())
+            }
+            Needs::Passthrough => None,
             Needs::RootAnd(programs) | Needs::RootAndToken(programs) => {
                 let program = programs.iter().find(|program| !is_installed(program))?;
                 Some(format!("{program} is not installed"))
             }
         }
     }
+}
+
+fn kernel_version() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// The PKCS#11 module of SoftHSM2, where it is installed with its tools.

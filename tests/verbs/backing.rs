@@ -14,6 +14,11 @@ pub fn trials() -> Vec<Trial> {
         trial("a6_symbolic_links_are_not_followed", Needs::Fuse, a6_symbolic_links),
         trial("a6_existing_data_is_not_overwritten_unasked", Needs::Fuse, a6_existing_data),
         trial("a6_a_block_device_is_a_backing", Needs::Root, a6_a_block_device_is_a_backing),
+        trial(
+            "direct_backing_is_used_where_the_payload_allows_it",
+            Needs::Root,
+            direct_backing_is_used_where_the_payload_allows_it,
+        ),
     ]
 }
 
@@ -180,4 +185,44 @@ fn a6_a_block_device_is_a_backing() {
     mount.evsfs(&["disk", "delete", "db", "--yes"]).ok();
     drop(mount);
     drop(device);
+}
+
+/// A block device has direct I/O, a file in memory has none and is served all the same.
+fn direct_backing_is_used_where_the_payload_allows_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let medium = scratch.path().join("medium");
+    std::fs::File::create(&medium).unwrap().set_len(4 << 20).unwrap();
+    let device = LoopDevice::over(&medium, &[]);
+    let in_memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let setup = Setup {
+        config: format!("backing_dirs = [\"{}\"]\n[mount]\ndirect_backing = true\n", device.path()),
+        state_dir: Some(in_memory.path().join("state")),
+    };
+    let mount = setup.mount();
+    mount.evsfs(&create("on-device", Path::new(device.path()))).ok();
+    mount.evsfs(&["disk", "attach", "on-device"]).ok();
+    let file = mount.attached_disk("in-memory", "1M", &[]);
+    for name in ["on-device", "in-memory"] {
+        let path = mount.mountpoint().join(name);
+        std::fs::write(&path, [9; 5000]).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap()[..5001], [[9; 5000].as_slice(), &[0]].concat());
+    }
+    assert!(opens_directly(mount.pid(), Path::new(device.path())));
+    assert!(!opens_directly(mount.pid(), &mount.payload("in-memory")));
+    assert!(file.exists());
+    mount.stop();
+}
+
+/// Whether a process has a file open with O_DIRECT (proc_pid_fdinfo(5): flags in octal).
+fn opens_directly(pid: u32, path: &Path) -> bool {
+    let process = Path::new("/proc").join(pid.to_string());
+    let number = std::fs::read_dir(process.join("fd"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .find(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == path));
+    let number = number.unwrap_or_else(|| panic!("{} is not open", path.display())).file_name();
+    let info = std::fs::read_to_string(process.join("fdinfo").join(number)).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+    let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+    rustix::fs::OFlags::from_bits_retain(flags).contains(rustix::fs::OFlags::DIRECT)
 }

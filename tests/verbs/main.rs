@@ -8,6 +8,7 @@ mod support;
 
 mod backing;
 mod bad_input;
+mod bench;
 mod check;
 mod command_line;
 mod control_files;
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
         bad_input::trials(),
         users::trials(),
         backing::trials(),
+        bench::trials(),
         damage::trials(),
         check::trials(),
         mounting::trials(),

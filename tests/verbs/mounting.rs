@@ -4,6 +4,7 @@ use crate::rig::three_lines;
 use crate::support::{Mount, Needs, Setup, trial};
 use libtest_mimic::Trial;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -16,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         trial("a_mount_in_the_foreground_ends_with_its_signal", Needs::Fuse, in_the_foreground),
         trial("a_mount_can_be_forced_away_from_under_open_files", Needs::Fuse, forced_away),
+        trial("an_idle_daemon_uses_no_processor_time", Needs::Fuse, idle),
     ]
 }
 
@@ -166,4 +168,28 @@ fn forced_away() {
     }
     mount.start();
     assert_eq!(std::fs::read(&file).unwrap()[..512], [3; 512]);
+}
+
+/// Ten attached disks that nobody uses cost nothing: 2 s of idleness take less than 2 ms of work,
+/// which leaves room for a clock that is looked at now and then.
+fn idle() {
+    let mount = Mount::new();
+    for number in 0..10 {
+        mount.attached_disk(&format!("d{number}"), "1M", &[]);
+    }
+    let pid = mount.pid();
+    let before = time_on_processors(pid);
+    std::thread::sleep(Duration::from_secs(2));
+    let worked = time_on_processors(pid) - before;
+    assert!(worked < Duration::from_millis(2), "{worked:?}");
+}
+
+/// What all threads of a process have run so far (proc_pid_schedstat(5), in nanoseconds).
+fn time_on_processors(pid: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let times = threads.map(|thread| -> u64 {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
+        stat.split(' ').next().unwrap().parse().unwrap()
+    });
+    Duration::from_nanos(times.sum())
 }

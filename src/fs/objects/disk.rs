@@ -125,13 +125,14 @@ fn io_counters(entry: &DiskEntry) -> String {
     let Some(attachment) = attachment else { return String::new() };
     let counters = attachment.disk().counters();
     format!(
-        "reads: {}\nread-bytes: {}\nwrites: {}\nwritten-bytes: {}\ndiscards: {}\nflushes: {}\nerrors: {}\n",
+        "reads: {}\nread-bytes: {}\nwrites: {}\nwritten-bytes: {}\ndiscards: {}\nflushes: {}\nerrors: {}\npassthrough-opens: {}\n",
         counters.reads,
         counters.read_bytes,
         counters.writes,
         counters.written_bytes,
         counters.discards,
         counters.flushes,
-        counters.errors
+        counters.errors,
+        attachment.passthrough_opens()
     )
 }

@@ -47,7 +47,7 @@ pub struct EventReader {
 }
 
 impl Events {
-    /// Adds an event; readers that are [`KEPT`] behind lose their oldest.
+    /// Adds an event; readers that are `KEPT` behind lose their oldest.
     pub fn publish(&self, event: Event) {
         let mut ring = self.ring.lock();
         if ring.events.len() == KEPT {
