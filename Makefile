@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-slow test-controls test-kernels bench install-deps
+.PHONY: help demo test test-slow test-controls test-kernels bench bench-peers install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
 	@echo "make bench      speed of the cipher kernels, disks, the control plane and a mount on this machine"
+	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
 
 demo:
 	@sh examples/quickstart.sh
@@ -50,3 +51,7 @@ bench: install-deps
 	$(CARGO) bench --quiet --bench disk
 	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh
+
+# The systems take turns in each round, so run it on a quiet machine but not on a special one.
+bench-peers: install-deps
+	@python3 benches/peers.py --write

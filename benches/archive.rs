@@ -114,10 +114,11 @@ impl Bench {
             "export",
             written,
             median(|| {
-                let records = Records::new(
+                let records = Records::open(
                     Arc::new(MemoryStore::new()),
                     RecordKey::derive(&Secret::random().unwrap()).unwrap(),
-                );
+                )
+                .unwrap();
                 pack_chain(&chain, &["x"], &records, &mut std::io::sink(), &Unmetered).unwrap();
             }),
             "",

@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let hsm = Arc::new(SoftHsm::open(&root, &directory)?);
 
     // Records are authenticated under that root key, wherever they are stored.
-    let records = Records::new(Arc::new(MemoryStore::new()), hsm.record_key()?);
+    let records = Records::open(Arc::new(MemoryStore::new()), hsm.record_key()?)?;
     let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().expect("a time")));
     let kms = Kms::open(records, hsm, clock.clone())?;
 

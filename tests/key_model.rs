@@ -89,7 +89,7 @@ fn open(store: &Arc<dyn RecordStore>, scratch: &Path, clock: &Arc<ManualClock>) 
         Some(token) => Arc::new(Pkcs11Hsm::open(token.settings())?),
         None => Arc::new(SoftHsm::open(&scratch.join("root.key"), &scratch.join("hsm"))?),
     };
-    let records = Records::new(Arc::clone(store), hsm.record_key()?);
+    let records = Records::open(Arc::clone(store), hsm.record_key()?)?;
     Kms::open(records, hsm, clock.clone())
 }
 
@@ -673,9 +673,20 @@ fn an_edited_key_record_is_refused_and_its_file_named() {
         let edited = genuine.replace(from, to);
         assert_ne!(edited, genuine, "{from} stands in the record");
         std::fs::write(&file, edited).unwrap();
-        let error = world.try_open().err().expect("it is refused");
-        assert_eq!(error.kind(), ErrorKind::Integrity);
-        assert!(error.message().contains(&name), "{error}");
+        let disk = DiskId::random();
+        let (restarted, running) = (world.try_open().unwrap(), &world.kms);
+        assert_eq!(restarted.damaged()[0].file, file);
+        assert!(restarted.list().is_empty());
+        for refused in [
+            restarted.by_id(key.id).err(),
+            restarted.generate_dk(key.id, disk, SECTOR).err(),
+            running.generate_dk(key.id, disk, SECTOR).err(),
+            running.enable(&key.alias).err(),
+        ] {
+            let error = refused.expect("it is refused");
+            assert_eq!(error.kind(), ErrorKind::Integrity);
+            assert!(error.message().contains(&name), "{error}");
+        }
     }
     std::fs::write(&file, genuine).unwrap();
     assert_eq!(world.try_open().unwrap().show(&key.alias).unwrap().state, KeyState::Disabled);
@@ -716,7 +727,12 @@ fn a_destroyed_key_does_not_come_back_with_its_record_or_its_alias() {
     world.kms.set_alias(&key.alias, alias("payroll")).unwrap();
     world.store.put(&path, &genuine).unwrap();
     world.reopen();
-    assert_eq!(world.kms.show(&key.alias).unwrap().state, KeyState::Enabled);
+    assert_eq!(world.kms.damaged()[0].id, Some(key.id));
+    let error = world.kms.open_dk(&wrapped, disk, SECTOR).err().expect("it is refused");
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+    assert!(error.message().contains(path.as_str()), "{error}");
+    world.store.remove(&path).unwrap();
+    world.reopen();
     let error = world.kms.open_dk(&wrapped, disk, SECTOR).err().expect("it is gone");
     assert_eq!((error.kind(), code::<()>(Err(error))), (ErrorKind::KeyGone, "KMS.0207"));
 }

@@ -62,6 +62,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("clap::", &["src/cli/"]),
     // Hostile files are parsed in the process of whoever brings them, never in the daemon.
     ("imago::", &["src/cli/"]),
+    ("clap_complete::", &["src/cli/"]),
+    ("clap_mangen::", &["src/cli/"]),
 ];
 
 const MAX_PRODUCTION_LINES: usize = 500;

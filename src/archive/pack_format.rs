@@ -151,7 +151,8 @@ mod tests {
             bytes.fill(root);
             Ok(())
         });
-        Records::new(Arc::new(MemoryStore::new()), RecordKey::derive(&root.unwrap()).unwrap())
+        Records::open(Arc::new(MemoryStore::new()), RecordKey::derive(&root.unwrap()).unwrap())
+            .unwrap()
     }
 
     /// Golden bytes; the mark was computed by another implementation of RFC 2104 and RFC 5869.

@@ -125,7 +125,7 @@ mod tests {
 
     fn records() -> Arc<Records> {
         let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
-        Arc::new(Records::new(Arc::new(MemoryStore::new()), key))
+        Arc::new(Records::open(Arc::new(MemoryStore::new()), key).unwrap())
     }
 
     fn permit() -> Permit {

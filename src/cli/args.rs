@@ -91,6 +91,16 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Measure the ciphers and the way of data on this machine
     Bench(BenchArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// Which: bash, elvish, fish, powershell or zsh
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory, a page a command
+    Man {
+        /// Where to, made if it is missing
+        directory: PathBuf,
+    },
 }
 
 /// Where a passphrase or PIN is taken from; without any of them it is asked for at the terminal.
@@ -166,6 +176,10 @@ pub(super) struct CheckArgs {
     /// Repair what can be repaired without losing data
     #[arg(long)]
     pub repair: bool,
+    /// Take all genuine records as they are, after a part of the state directory was put back from a
+    /// copy on purpose; a key that was disabled or deleted since the copy is then what it was
+    #[arg(long, conflicts_with = "repair")]
+    pub accept: bool,
     #[command(flatten)]
     pub secret: SecretArgs,
 }
@@ -382,6 +396,8 @@ impl Command {
             Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
             Command::Bench(_) => "not everything was measured".to_owned(),
+            Command::Completions { .. } => "the completions were not printed".to_owned(),
+            Command::Man { .. } => "not all manual pages were written".to_owned(),
             Command::Audit(AuditCommand::Show { .. }) => "the audit log cannot be shown".to_owned(),
             Command::Audit(AuditCommand::Verify(_)) => "the audit log is not verified".to_owned(),
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
@@ -407,6 +423,8 @@ impl Command {
             Command::Events { .. } => "events",
             Command::Check(_) => "check",
             Command::Bench(_) => "bench",
+            Command::Completions { .. } => "completions",
+            Command::Man { .. } => "man",
             Command::Audit(AuditCommand::Show { .. }) => "audit show",
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",

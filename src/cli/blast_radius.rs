@@ -76,6 +76,7 @@ pub(super) fn stays_detached(name: &str, disk: &Value) -> Option<String> {
         "disabled" => format!("evsfs key enable {key}"),
         "pending-deletion" => format!("evsfs key cancel-deletion {key}"),
         "pending-import" => format!("evsfs key import {key} --file FILE"),
+        "damaged" => "evsfs check, while nothing is mounted".to_owned(),
         "gone" => {
             return Some(format!(
                 "disk {name:?} cannot be attached again, ever: its key {key} is gone"

@@ -7,7 +7,7 @@ use super::secret_source::with_secret;
 use super::session::Session;
 use crate::config::{Config, locate};
 use crate::daemon;
-use crate::daemon::CheckReport;
+use crate::daemon::{CheckMode, CheckReport};
 use crate::error::{Error, ErrorKind};
 use serde_json::{Value, json};
 
@@ -15,8 +15,13 @@ use serde_json::{Value, json};
 pub(super) fn run(session: &mut Session<'_>, args: &CheckArgs) -> Outcome {
     let config = Config::load(&locate(args.config.as_deref())?)?;
     let needed = daemon::needed_secret(&config);
+    let mode = match (args.repair, args.accept) {
+        (_, true) => CheckMode::Accept,
+        (true, false) => CheckMode::Repair,
+        (false, false) => CheckMode::Look,
+    };
     let report = with_secret(session, &args.secret, needed, |_, secret| {
-        Ok(daemon::check(&config, secret, args.repair)?)
+        Ok(daemon::check(&config, secret, mode)?)
     })?;
     let value = json!({ "checked": report.checked, "findings": findings(&report) });
     session.answer(&value, |_| shown(&report))?;

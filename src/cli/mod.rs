@@ -35,6 +35,7 @@ mod init;
 mod job;
 mod job_args;
 mod key;
+mod manual;
 mod material;
 mod mount;
 mod mounts;

@@ -7,8 +7,8 @@ use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
 use super::{
-    agency, audit, bench, check, disk, events, hsm, image, init, job, key, mount, server, status,
-    umount,
+    agency, audit, bench, check, disk, events, hsm, image, init, job, key, manual, mount, server,
+    status, umount,
 };
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
@@ -82,6 +82,8 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),
         Command::Bench(args) => bench::run(session, args),
+        Command::Completions { shell } => manual::print_completions(session, *shell),
+        Command::Man { directory } => manual::write_pages(session, directory),
     }
 }
 

@@ -45,9 +45,15 @@ pub(super) fn token_settings(
     Ok(Pkcs11Settings { module: module.to_owned(), token: token.to_owned(), pin })
 }
 
-/// Opens the records of a state directory under the HSM's authentication key.
+/// Opens the records of a state directory under the HSM's authentication key, and ends what a crash
+/// left half-done.
 pub(super) fn open_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
-    Ok(Records::new(Arc::new(DirStore::open(&config.state_dir)?), hsm.record_key()?))
+    Records::open(Arc::new(DirStore::open(&config.state_dir)?), hsm.record_key()?)
+}
+
+/// As [`open_records`], for who only looks and must write nothing.
+pub(super) fn look_at_records(config: &Config, hsm: &dyn Hsm) -> Result<Records> {
+    Records::look_at(Arc::new(DirStore::open(&config.state_dir)?), hsm.record_key()?)
 }
 
 /// Puts a service together; its disks are not loaded yet.

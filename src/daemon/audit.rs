@@ -1,6 +1,6 @@
 //! The audit log of a state directory that no daemon works on.
 
-use super::assembly::{open_hsm, open_records};
+use super::assembly::{look_at_records, open_hsm};
 use super::state_dir;
 use crate::config::Config;
 use crate::crypto::SecretText;
@@ -11,10 +11,11 @@ use crate::kms::{AuditReport, verify_audit_offline};
 ///
 /// # Errors
 /// `in-use` while a daemon lives; `wrong-secret`; `integrity` when the root key does not fit, or the
-/// anchor of the log was edited. A fault in the log is no error.
+/// anchor of the log or the ledger of records was edited, deleted or put back as it was earlier. A
+/// fault in the log is no error.
 pub fn verify_audit(config: &Config, secret: Option<&SecretText>) -> Result<AuditReport> {
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
     let hsm = open_hsm(config, secret)?;
-    verify_audit_offline(&open_records(config, &*hsm)?)
+    verify_audit_offline(&look_at_records(config, &*hsm)?)
 }

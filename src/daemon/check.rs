@@ -1,21 +1,26 @@
 //! The offline check of a state directory.
 
-use super::assembly::{open_hsm, open_records};
+use super::assembly::{look_at_records, open_hsm, open_records};
 use super::migrate::{left_of_a_move, refuse_unfinished_move, remove_what_a_move_left};
 use super::state_dir;
 use crate::config::Config;
 use crate::crypto::SecretText;
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::DiskId;
-use crate::kms::Kms;
-use crate::records::RecordPath;
+use crate::id::{DiskId, KeyId, Uid};
+use crate::kms::{Actor, DamagedKey, Hsm, KeyFindings, examine_keys, record_acceptance};
+use crate::records::{DirStore, RecordPath, Records};
 use crate::service::{
     DiskRecord, Payloads, Stage, check_image, check_job_record, check_server_record,
 };
-use crate::sys::SystemClock;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+const DISKS: &str = "disks";
+const JOBS: &str = "jobs";
+const IMAGES: &str = "images";
+const SERVERS: &str = "servers";
+const REPAIR: &str = "evsfs check --repair, or mount once";
 
 /// What a check has found.
 #[derive(Debug, Clone)]
@@ -39,138 +44,203 @@ pub struct Finding {
     pub repaired: bool,
 }
 
+/// What a check may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckMode {
+    /// Nothing.
+    Look,
+    /// It ends what a crash left half-done, and removes what one left of disks that were never
+    /// finished or were being deleted; nothing else can be repaired without a chance of loss.
+    Repair,
+    /// It makes all genuine records the newest: the administrator has put some back from a copy, or
+    /// gives up those that are lost.
+    Accept,
+}
+
 /// Checks every record, payload and wrapped key of a state directory that no daemon works on.
-/// With `repair`, removes what a crash left of disks that were never finished or were being
-/// deleted; nothing else can be repaired without a chance of loss.
 ///
 /// # Errors
-/// `in-use` while a daemon lives; `wrong-secret`; `integrity` when the root key does not fit.
-pub fn check(config: &Config, secret: Option<&SecretText>, repair: bool) -> Result<CheckReport> {
+/// `in-use` while a daemon lives; `wrong-secret`; `integrity` when the root key does not fit, or the
+/// ledger of records is missing or was edited.
+pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> Result<CheckReport> {
     state_dir::check_privacy(&config.state_dir)?;
     let _lock = state_dir::lock(&config.state_dir)?;
     refuse_unfinished_move(&config.state_dir)?;
     let hsm = open_hsm(config, secret)?;
-    let records = open_records(config, &*hsm)?;
-    let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
     let mut report = CheckReport { checked: 0, findings: Vec::new() };
+    let records = match mode {
+        CheckMode::Look => look_at_records(config, &*hsm)?,
+        CheckMode::Repair => open_records(config, &*hsm)?,
+        CheckMode::Accept => report.accept(config, &*hsm)?,
+    };
     if let Some(directory) = left_of_a_move(&config.state_dir) {
+        let repair = mode == CheckMode::Repair;
         if repair {
             remove_what_a_move_left(&config.state_dir)?;
         }
         report.findings.push(Finding {
             file: directory,
             problem: "a move of the keys that was interrupted left this directory".to_owned(),
-            remedy: "evsfs check --repair, or mount once".to_owned(),
+            remedy: REPAIR.to_owned(),
             repaired: repair,
         });
     }
-
-    let kms = match Kms::open(records.clone(), hsm.clone(), Arc::new(SystemClock)) {
-        Ok(kms) => {
-            report.checked += kms.list().len() as u64;
-            Some(kms)
-        }
-        Err(error) => {
-            report.add(config.state_dir.join("kms/keys"), &error);
-            None
-        }
-    };
-    for directory in records.list(&RecordPath::parse("disks")?)? {
+    let keys = examine_keys(&records)?;
+    report.checked += (keys.keys.len() + keys.damaged.len()) as u64;
+    report.findings.extend(keys.damaged.iter().map(Finding::of_key));
+    report.check_other_records(&records)?;
+    let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
+    for directory in records.list(&RecordPath::parse(DISKS)?)? {
         report.checked += 1;
-        let file = config.state_dir.join("disks").join(&directory).join("disk.toml");
-        let id = DiskId::parse(&directory);
-        if let Ok(id) = &id
-            && payloads.has_empty_directory(*id)
-        {
-            if repair {
-                payloads.remove_directory(*id)?;
-            }
-            report.findings.push(Finding {
-                file: payloads.directory_of(*id),
-                problem: "a crash left this directory, which holds nothing".to_owned(),
-                remedy: "evsfs check --repair, or mount once".to_owned(),
-                repaired: repair,
-            });
-            continue;
-        }
-        let loaded = id.and_then(|id| {
-            records.load::<DiskRecord>(&DiskRecord::path_of(id)?)?.ok_or_else(|| {
-                Error::new(ErrorKind::Integrity, "the record is missing beside its payload")
-                    .remedy("put the record back from a copy of the state directory")
-            })
-        });
-        let record = match loaded.and_then(DiskRecord::check) {
-            Ok(record) => record,
-            Err(error) => {
-                report.add(file, &error);
-                continue;
-            }
-        };
-        if record.stage != Stage::Ready {
-            let mut finding = Finding {
-                file,
-                problem: format!(
-                    "disk {:?} was left half-made or half-deleted",
-                    record.name.as_str()
-                ),
-                remedy: "evsfs check --repair, or mount once".to_owned(),
-                repaired: false,
-            };
-            if repair {
-                payloads.remove(&record)?;
-                records.remove(&DiskRecord::path_of(record.id)?)?;
-                payloads.remove_directory(record.id)?;
-                finding.repaired = true;
-            }
-            report.findings.push(finding);
-            continue;
-        }
-        let payload = payloads.open(&record, Access::ReadOnly).and_then(|payload| {
-            let len = payload.len();
-            if len >= record.size() {
-                return Ok(());
-            }
-            let message = format!("the payload is {len} long, the disk {}", record.size());
-            Err(Error::new(ErrorKind::Integrity, message)
-                .remedy("put the payload back from a backup"))
-        });
-        if let Err(error) = payload {
-            report.add(payloads.directory_of(record.id).join("payload"), &error);
-        }
-        if let (Some(kms), Some(dk)) = (&kms, &record.dk)
-            && kms.by_id(dk.key).is_err()
-        {
-            report.findings.push(Finding {
-                file,
-                problem: format!("the key of disk {:?} is gone", record.name.as_str()),
-                remedy: "the data cannot be restored; delete the disk".to_owned(),
-                repaired: false,
-            });
+        let file = config.state_dir.join(DISKS).join(&directory).join("disk.toml");
+        let checked = Disk { records: &records, payloads: &payloads, keys: &keys, mode };
+        if let Err(error) = checked.check(&directory, &file, &mut report) {
+            report.add(file, &error);
         }
     }
-    for name in records.list(&RecordPath::parse("images")?)? {
+    for name in records.list(&RecordPath::parse(IMAGES)?)? {
         report.checked += 1;
-        let images = config.state_dir.join("images");
+        let images = config.state_dir.join(IMAGES);
         if let Err(error) = check_image(&records, &images, &name) {
             report.add(images.join(&name), &error);
         }
     }
-    for name in records.list(&RecordPath::parse("servers")?)? {
+    for name in records.list(&RecordPath::parse(SERVERS)?)? {
         report.checked += 1;
         if let Err(error) = check_server_record(&records, &name) {
-            report.add(config.state_dir.join("servers").join(&name), &error);
+            report.add(config.state_dir.join(SERVERS).join(&name), &error);
         }
     }
-    for name in records.list(&RecordPath::parse("jobs")?)? {
+    for name in records.list(&RecordPath::parse(JOBS)?)? {
         report.checked += 1;
         if let Err(error) = check_job_record(&records, &name) {
-            report.add(config.state_dir.join("jobs").join(&name), &error);
+            report.add(config.state_dir.join(JOBS).join(&name), &error);
         }
     }
     Ok(report)
 }
 
+/// What a disk is checked against.
+struct Disk<'a> {
+    records: &'a Records,
+    payloads: &'a Payloads,
+    keys: &'a KeyFindings,
+    mode: CheckMode,
+}
+
+impl Disk<'_> {
+    /// Checks the disk of one directory; an error is a finding about its record.
+    fn check(&self, directory: &str, file: &Path, report: &mut CheckReport) -> Result<()> {
+        let (payloads, repair) = (self.payloads, self.mode == CheckMode::Repair);
+        let id = DiskId::parse(directory)?;
+        let path = DiskRecord::path_of(id)?;
+        if payloads.has_empty_directory(id) && !self.records.knows(&path) {
+            if repair {
+                payloads.remove_directory(id)?;
+            }
+            report.findings.push(Finding {
+                file: payloads.directory_of(id),
+                problem: "a crash left this directory, which holds nothing".to_owned(),
+                remedy: REPAIR.to_owned(),
+                repaired: repair,
+            });
+            return Ok(());
+        }
+        let record = self.records.load::<DiskRecord>(&path)?.ok_or_else(|| {
+            Error::new(ErrorKind::Integrity, "the record is missing beside its payload")
+                .remedy("put the record back from a copy of the state directory")
+        })?;
+        let record = record.check()?;
+        if record.stage != Stage::Ready {
+            if repair {
+                payloads.remove(&record)?;
+                self.records.remove(&path)?;
+                payloads.remove_directory(id)?;
+            }
+            let name = record.name.as_str();
+            report.findings.push(Finding {
+                file: file.to_owned(),
+                problem: format!("disk {name:?} was left half-made or half-deleted"),
+                remedy: REPAIR.to_owned(),
+                repaired: repair,
+            });
+            return Ok(());
+        }
+        if let Err(error) = self.check_payload(&record) {
+            report.add(payloads.directory_of(id).join("payload"), &error);
+        }
+        let is_of = |key: &KeyId| record.dk.as_ref().is_some_and(|dk| dk.key == *key);
+        let has_key = self.keys.keys.iter().any(|key| is_of(&key.id))
+            // A damaged key is a finding of its own.
+            || self.keys.damaged.iter().any(|key| key.id.as_ref().is_some_and(is_of));
+        if record.is_encrypted() && !has_key {
+            report.findings.push(Finding {
+                file: file.to_owned(),
+                problem: format!("the key of disk {:?} is gone", record.name.as_str()),
+                remedy: "the data cannot be restored; delete the disk".to_owned(),
+                repaired: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_payload(&self, record: &DiskRecord) -> Result<()> {
+        let len = self.payloads.open(record, Access::ReadOnly)?.len();
+        if len >= record.size() {
+            return Ok(());
+        }
+        let message = format!("the payload is {len} long, the disk {}", record.size());
+        Err(Error::new(ErrorKind::Integrity, message).remedy("put the payload back from a backup"))
+    }
+}
+
+impl Finding {
+    fn of_key(key: &DamagedKey) -> Finding {
+        let DamagedKey { file, problem, remedy, .. } = key.clone();
+        Finding { file, problem, remedy, repaired: false }
+    }
+}
+
 impl CheckReport {
+    /// Makes all genuine records the newest, and opens them.
+    fn accept(&mut self, config: &Config, hsm: &dyn Hsm) -> Result<Records> {
+        let store = Arc::new(DirStore::open(&config.state_dir)?);
+        for path in Records::accept_all(store, hsm.record_key()?)? {
+            self.findings.push(Finding {
+                file: config.state_dir.join(path.as_str()),
+                problem: "this was not what the ledger of records knew".to_owned(),
+                remedy: "none: the ledger knows it now as it is".to_owned(),
+                repaired: true,
+            });
+        }
+        let records = open_records(config, hsm)?;
+        let actor = Actor::User(Uid::new(rustix::process::geteuid().as_raw()));
+        // An audit log that is damaged itself is a finding of its own.
+        if let Err(error) = record_acceptance(&records, actor, jiff::Timestamp::now()) {
+            log::warn!("event=acceptance-not-recorded error=\"{error}\"");
+        }
+        Ok(records)
+    }
+
+    /// Checks the records that are neither of a key nor of a disk.
+    fn check_other_records(&mut self, records: &Records) -> Result<()> {
+        for path in records.paths()? {
+            let text = path.as_str();
+            let is_checked_elsewhere = ["kms/keys/", DISKS, IMAGES, SERVERS, JOBS]
+                .iter()
+                .any(|directory| text.starts_with(directory));
+            let is_ours =
+                text.starts_with("kms/") || text == "project.toml" || records.knows(&path);
+            if is_ours
+                && !is_checked_elsewhere
+                && let Err(error) = records.verify(&path)
+            {
+                self.add(PathBuf::from(records.place(&path)), &error);
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, file: PathBuf, error: &Error) {
         self.findings.push(Finding {
             file,

@@ -112,7 +112,8 @@ impl<'a> OfflineRootKey<'a> {
     /// Puts the root key under another passphrase.
     ///
     /// # Errors
-    /// `wrong-secret`, `io`, `no-space`; the old passphrase holds then.
+    /// `wrong-secret`, `io`, `no-space`; the old passphrase holds then, or the new one when only the
+    /// last synchronisation failed.
     pub fn change_passphrase(&self, present: Option<&SecretText>, new: &SecretText) -> Result<()> {
         RootKeyFile::at(self.path).change_passphrase(present, new, StretchCost::RECOMMENDED)
     }

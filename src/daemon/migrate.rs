@@ -1,7 +1,7 @@
 //! The move of a state directory from the software HSM to a token, while no daemon works on it.
 //!
 //! All records are written anew, sealed under the new HSM's record key, into `moving/` beside the
-//! old ones; then `moving/complete` is made, and that is the moment of the move. Before it, a move
+//! old ones, with a ledger of their own; then `moving/complete` is made, and that is the moment of the move. Before it, a move
 //! that was interrupted leaves everything as it was, and the next one begins anew. After it, the
 //! records are put in their place one by one, the software HSM is erased, and a move that was
 //! interrupted is finished by the next one.
@@ -135,8 +135,8 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
     let staging = state_dir.join(STAGING);
     remove_tree(&staging)?;
     let directory = PrivateDir::open_or_create(&staging)?;
-    let records = Records::new(Arc::new(DirStore::open(state_dir)?), old.record_key()?);
-    let moved = Records::new(Arc::new(DirStore::open(&staging)?), new.record_key()?);
+    let records = Records::open(Arc::new(DirStore::open(state_dir)?), old.record_key()?)?;
+    let moved = Records::open(Arc::new(DirStore::open(&staging)?), new.record_key()?)?;
     step()?;
     let moving = KeyMove::of_keys(old, new, &records, &moved, jiff::Timestamp::now())?;
     let mut report = MoveReport { keys: moving.count(), disks: 0 };
@@ -145,7 +145,7 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
     for path in record_paths(state_dir)? {
         step()?;
         let text = path.as_str();
-        if text.starts_with("kms/keys/") || is_audit(&path) {
+        if text.starts_with("kms/keys/") || is_audit(&path) || Records::is_ledger(&path) {
             continue;
         }
         if !(text.starts_with("disks/") && path.name() == "disk.toml") {
@@ -169,6 +169,13 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
         moved.save(&path, &record)?;
     }
     step()?;
+    // A record whose place is not durable yet would be put there by an opening of `moving/`, which
+    // nobody will do.
+    for path in record_paths(&staging)? {
+        if let Some(parent) = staging.join(path.as_str()).parent() {
+            sync(parent)?;
+        }
+    }
     directory.replace(COMPLETE, b"")?;
     Ok(report)
 }
@@ -203,7 +210,7 @@ fn finish(state_dir: &Path, root_key_file: &Path, step: Step<'_>) -> Result<()> 
     remove_tree(&finished)
 }
 
-/// All records below a directory, by their paths in it.
+/// All records below a directory, and their logs, by their paths in it.
 fn record_paths(root: &Path) -> Result<Vec<RecordPath>> {
     let mut paths = Vec::new();
     let mut directories = vec![PathBuf::new()];
@@ -219,7 +226,7 @@ fn record_paths(root: &Path) -> Result<Vec<RecordPath>> {
                 directories.push(below);
             } else if let Some(text) = below.to_str()
                 && let Ok(path) = RecordPath::parse(text)
-                && (text.ends_with(".toml") || is_audit(&path))
+                && (text.ends_with(".toml") || is_audit(&path) || Records::is_ledger(&path))
             {
                 paths.push(path);
             }
@@ -290,7 +297,7 @@ mod tests {
 
         fn records(&self, hsm: &dyn Hsm) -> Records {
             let store = DirStore::open(&self.state_dir()).unwrap();
-            Records::new(Arc::new(store), hsm.record_key().unwrap())
+            Records::open(Arc::new(store), hsm.record_key().unwrap()).unwrap()
         }
 
         fn new() -> World {
@@ -302,7 +309,7 @@ mod tests {
             SoftHsm::initialise(&other.join("root.key"), &other).unwrap();
             let hsm = Arc::new(world.old().unwrap());
             let records = world.records(&*hsm);
-            let kms = Kms::open(world.records(&*hsm), hsm, Arc::new(SystemClock)).unwrap();
+            let kms = Kms::open(records.clone(), hsm, Arc::new(SystemClock)).unwrap();
             for (number, alias) in ["a", "b", "a"].into_iter().enumerate() {
                 let alias = Alias::parse(alias).unwrap();
                 let key = kms.show(&alias).unwrap_or_else(|_| {
@@ -335,7 +342,7 @@ mod tests {
         fn check(&self, hsm: SoftHsm) {
             let hsm = Arc::new(hsm);
             let records = self.records(&*hsm);
-            let kms = Kms::open(self.records(&*hsm), hsm, Arc::new(SystemClock)).unwrap();
+            let kms = Kms::open(records.clone(), hsm, Arc::new(SystemClock)).unwrap();
             let b = Alias::parse("b").unwrap();
             assert_eq!(kms.show(&b).unwrap().state, crate::kms::KeyState::Disabled);
             kms.enable(&b).unwrap();

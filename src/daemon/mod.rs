@@ -14,7 +14,7 @@ mod state_dir;
 pub use crate::crypto::SecretText;
 pub use crate::sys::end_process;
 pub use audit::verify_audit;
-pub use check::{CheckReport, Finding, check};
+pub use check::{CheckMode, CheckReport, Finding, check};
 pub use hsm_secret::{HsmSecret, needed_secret};
 pub use init::{InitReport, OfflineRootKey, init};
 pub use migrate::{MoveReport, migrate};

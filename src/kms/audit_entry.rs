@@ -111,6 +111,8 @@ pub enum AuditEvent {
     DeleteImportedKeyMaterial,
     /// All keys move to another HSM.
     MigrateHsm,
+    /// The records of the state directory count as the newest, whatever they were before.
+    AcceptRecords,
     /// EVS may use the KMS.
     CreateAgency,
     /// EVS may no longer use the KMS.

@@ -7,9 +7,8 @@
 //!
 //! # A group
 //!
-//! Whoever comes while nobody writes takes all entries that wait, writes them, synchronises the
-//! log, saves the anchor, and lets their owners go on; meanwhile others wait together for the next
-//! group. An entry is acknowledged after the anchor is saved, and what it records takes effect
+//! Entries that come at the same time are written together, see [`Groups`]: the log is synchronised,
+//! the anchor saved, and their owners go on. An entry is acknowledged after the anchor is saved, and what it records takes effect
 //! after that.
 //!
 //! # What a crash leaves
@@ -23,17 +22,17 @@
 //!   the anchored digest, so that the gap stays for all to see; [`super::Kms::verify_audit`] finds
 //!   it.
 //!
-//! Not covered: log and anchor together put back as they were earlier.
+//! Log and anchor together put back as they were earlier are found too: the ledger of records knows
+//! the newest anchor. Not covered: the whole state directory put back.
 
 use super::audit_entry::{Actor, AuditEntry, AuditEvent, MAX_LINE, NO_DIGEST, OK};
 use super::audit_walk::{Step, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{DiskId, KeyId};
-use crate::records::{RecordPath, Records};
-use crate::sync::{Condvar, Mutex};
+use crate::records::{Groups, RecordPath, Records};
+use crate::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, OnceLock};
 
 const LOG: &str = "kms/audit.jsonl";
 const ANCHOR: &str = "kms/audit-anchor.toml";
@@ -69,23 +68,18 @@ pub(super) struct AuditLog {
     lost_its_past: bool,
     /// The entry after which [`AuditEvent::StartAuditLog`] stands.
     begins_after: u64,
-    // Protects the queue and the end of the log; never held during I/O.
-    queue: Mutex<Queue>,
-    written: Condvar,
+    groups: Groups<End, Draft, Told>,
+    // Entries nobody waits for, which go with the next group that succeeds. Taken from by who
+    // writes a group, and by nobody else.
+    corrections: Mutex<Vec<Draft>>,
 }
 
-struct Queue {
+/// The end of the log.
+#[derive(Debug, Clone)]
+struct End {
     newest: Place,
     /// Where the next entry begins: after the newest, or after what does not belong there.
     next_at: u64,
-    waiting: Vec<Waiting>,
-    is_writing: bool,
-}
-
-struct Waiting {
-    draft: Draft,
-    /// Told when it is written; `None` when nobody waits.
-    told: Option<Arc<OnceLock<Told>>>,
 }
 
 /// The entry's number, or what kept it from being acknowledged.
@@ -126,13 +120,12 @@ impl AuditLog {
             (anchor, len)
         };
         let begins_after = if lost_its_past { newest.seq } else { 0 };
-        let queue = Queue { newest, next_at, waiting: Vec::new(), is_writing: false };
         Ok(AuditLog {
             records,
             lost_its_past,
             begins_after,
-            queue: Mutex::new(queue),
-            written: Condvar::new(),
+            groups: Groups::new(End { newest, next_at }),
+            corrections: Mutex::default(),
         })
     }
 
@@ -142,38 +135,20 @@ impl AuditLog {
     /// # Errors
     /// `no-space`, `io`: it does not stand in the log, or it does and nobody was told.
     pub fn append(&self, draft: Draft) -> Result<u64> {
-        let told = Arc::new(OnceLock::new());
-        let mut queue = self.queue.lock();
-        queue.waiting.push(Waiting { draft: draft.clone(), told: Some(told.clone()) });
-        loop {
-            if let Some(told) = told.get() {
-                return told.clone().map_err(|failed| self.refuse(&mut queue, draft, failed));
-            }
-            if queue.is_writing {
-                self.written.wait(&mut queue);
-                continue;
-            }
-            queue.is_writing = true;
-            let group = Group {
-                log: self,
-                entries: std::mem::take(&mut queue.waiting),
-                newest: queue.newest.clone(),
-                next_at: queue.next_at,
-                outcome: Err(Failed {
-                    kind: ErrorKind::Internal,
-                    why: "writing it was given up".to_owned(),
-                    stands: None,
-                }),
-            };
-            drop(queue);
-            group.write();
-            queue = self.queue.lock();
-        }
+        let given_up = Failed {
+            kind: ErrorKind::Internal,
+            why: "writing it was given up".to_owned(),
+            stands: None,
+        };
+        let told = self
+            .groups
+            .take_part(draft.clone(), Err(given_up), |end, drafts| self.write(end, drafts));
+        told.map_err(|failed| self.refuse(draft, failed))
     }
 
     /// The newest entry.
     pub fn newest(&self) -> Place {
-        self.queue.lock().newest.clone()
+        self.groups.state().newest
     }
 
     /// At most `len` bytes of the log at `offset`; what is not acknowledged yet is left out.
@@ -188,13 +163,13 @@ impl AuditLog {
 
     /// The refusal of what could not be recorded. An entry that stands all the same is corrected by
     /// the next group.
-    fn refuse(&self, queue: &mut Queue, draft: Draft, failed: Failed) -> Error {
+    fn refuse(&self, draft: Draft, failed: Failed) -> Error {
         let Failed { kind, why, stands } = failed;
         let error = Error::new(kind, format!("the audit log cannot be written: {why}"))
             .remedy("make room where the state directory lies, then try again");
-        if stands.is_some() && queue.waiting.len() < MAX_CORRECTIONS {
-            let draft = Draft { outcome: error.shown_code(), of: stands, ..draft };
-            queue.waiting.push(Waiting { draft, told: None });
+        let mut corrections = self.corrections.lock();
+        if stands.is_some() && corrections.len() < MAX_CORRECTIONS {
+            corrections.push(Draft { outcome: error.shown_code(), of: stands, ..draft });
         }
         error
     }
@@ -203,98 +178,68 @@ impl AuditLog {
     pub fn records(&self) -> &Records {
         &self.records
     }
-}
 
-/// Entries that are written together. Dropping it, also by a panic, tells their owners.
-struct Group<'a> {
-    log: &'a AuditLog,
-    entries: Vec<Waiting>,
-    newest: Place,
-    next_at: u64,
-    /// The number of the first entry, or why there is none.
-    outcome: Told,
-}
-
-impl Group<'_> {
-    fn write(mut self) {
-        let before = self.newest.seq;
-        self.outcome = self.try_write().map_err(|error| {
+    /// Writes a group, and says what each of its entries is told.
+    fn write(&self, end: &mut End, drafts: &[Draft]) -> Vec<Told> {
+        let before = end.newest.seq;
+        let outcome = self.try_write(end, drafts).map_err(|error| {
             log::error!("event=audit-log-not-written error=\"{error}\"");
             // The entries of the group are the last ones.
-            let first = self.newest.seq + 1 - self.entries.len() as u64;
-            let stands = (self.newest.seq > before).then_some(first);
+            let first = end.newest.seq + 1 - drafts.len() as u64;
+            let stands = (end.newest.seq > before).then_some(first);
             Failed { kind: error.kind(), why: error.explained(), stands }
         });
+        let told = |at: u64| match &outcome {
+            Ok(first) => Ok(first + at),
+            Err(failed) => {
+                Err(Failed { stands: failed.stands.map(|first| first + at), ..failed.clone() })
+            }
+        };
+        (0..drafts.len() as u64).map(told).collect()
     }
 
-    fn try_write(&mut self) -> Result<u64> {
+    fn try_write(&self, end: &mut End, drafts: &[Draft]) -> Result<u64> {
         let path = log_path()?;
-        let mut newest = self.newest.clone();
+        let mut newest = end.newest.clone();
         let mut bytes = Vec::new();
         // After what does not belong there, a line of one's own.
-        if self.next_at != newest.bytes {
+        if end.next_at != newest.bytes {
             bytes.push(b'\n');
         }
-        let is_first = newest.seq == self.log.begins_after;
-        let start = is_first.then(|| self.start()).flatten();
-        let drafts = self.entries.iter().map(|waiting| &waiting.draft);
-        let first = newest.seq + 1 + u64::from(start.is_some());
-        for draft in start.iter().chain(drafts) {
+        let corrections = self.corrections.lock().clone();
+        let is_first = newest.seq == self.begins_after;
+        let start = is_first.then(|| self.start(drafts)).flatten();
+        let first = newest.seq + 1 + u64::from(start.is_some()) + corrections.len() as u64;
+        for draft in start.iter().chain(&corrections).chain(drafts) {
             let mut entry = draft.clone().after(&newest);
-            bytes.extend(entry.seal(&self.log.records, &path)?);
+            bytes.extend(entry.seal(&self.records, &path)?);
             newest = Place { seq: entry.seq, bytes: 0, digest: entry.digest };
         }
-        newest.bytes = self.next_at + bytes.len() as u64;
-        self.log.records.append_log(&path, self.next_at, &bytes)?;
-        // They stand there, whether or not the anchor is saved: an anchor that was renamed and
-        // not synchronised may be the new one after all, and must still fit.
-        self.next_at = newest.bytes;
-        self.newest = newest.clone();
-        self.log.records.save(&anchor_path()?, &newest)?;
+        newest.bytes = end.next_at + bytes.len() as u64;
+        self.records.append_log(&path, end.next_at, &bytes)?;
+        // They stand there, whether or not the anchor is saved: an anchor that the ledger names and
+        // that was not put in its place may be put there yet, and must still fit.
+        *end = End { next_at: newest.bytes, newest };
+        self.corrections.lock().drain(..corrections.len());
+        self.records.save(&anchor_path()?, &end.newest)?;
         Ok(first)
     }
 
     /// The first entry of all, or the first after the anchor was lost.
-    fn start(&self) -> Option<Draft> {
-        let first = &self.entries.first()?.draft;
+    fn start(&self, drafts: &[Draft]) -> Option<Draft> {
         Some(Draft {
-            time: first.time,
+            time: drafts.first()?.time,
             caller: Actor::Daemon,
             event: AuditEvent::StartAuditLog,
             key: None,
             alias: None,
             disk: None,
-            outcome: match self.log.lost_its_past {
+            outcome: match self.lost_its_past {
                 true => Error::new(ErrorKind::Integrity, "").shown_code(),
                 false => OK.to_owned(),
             },
             of: None,
         })
-    }
-}
-
-impl Drop for Group<'_> {
-    fn drop(&mut self) {
-        let mut queue = self.log.queue.lock();
-        let is_written = queue.newest != self.newest;
-        queue.newest = self.newest.clone();
-        queue.next_at = self.next_at;
-        queue.is_writing = false;
-        for (at, waiting) in (0_u64..).zip(std::mem::take(&mut self.entries)) {
-            let outcome = match &self.outcome {
-                Ok(first) => Ok(first + at),
-                Err(failed) => {
-                    Err(Failed { stands: failed.stands.map(|first| first + at), ..failed.clone() })
-                }
-            };
-            match &waiting.told {
-                // Told once: an entry is in one group only.
-                Some(told) => drop(told.set(outcome)),
-                None if !is_written => queue.waiting.push(waiting),
-                None => {}
-            }
-        }
-        self.log.written.notify_all();
     }
 }
 
@@ -340,8 +285,9 @@ mod tests {
     use super::super::audit_verify::verify_audit_offline;
     use super::*;
     use crate::crypto::{RecordKey, Secret};
-    use crate::records::{MemoryStore, RecordStore};
+    use crate::records::{Aside, MemoryStore, RecordStore, Survey};
     use std::collections::BTreeSet;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A store that counts groups, and can wait or fail in the middle of one.
@@ -374,9 +320,36 @@ mod tests {
         }
 
         fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
-            // As a directory that could not be synchronised: the new record is there all the same.
-            self.inner.put(path, bytes)?;
-            self.fail_in(Part::Anchor)
+            self.inner.put(path, bytes)
+        }
+
+        fn write_aside(&self, path: &RecordPath, bytes: &[u8]) -> Result<Aside> {
+            self.fail_in(Part::Anchor)?;
+            self.inner.write_aside(path, bytes)
+        }
+
+        fn take_aside(&self, path: &RecordPath) -> Result<Option<Aside>> {
+            self.inner.take_aside(path)
+        }
+
+        fn put_in_place(&self, aside: &Aside) -> Result<()> {
+            self.inner.put_in_place(aside)
+        }
+
+        fn drop_aside(&self, aside: &Aside) -> Result<()> {
+            self.inner.drop_aside(aside)
+        }
+
+        fn read_aside(&self, aside: &Aside) -> Result<Option<Vec<u8>>> {
+            self.inner.read_aside(aside)
+        }
+
+        fn survey(&self) -> Result<Survey> {
+            self.inner.survey()
+        }
+
+        fn replace_log(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+            self.inner.replace_log(path, bytes)
         }
 
         fn remove(&self, path: &RecordPath) -> Result<()> {
@@ -388,6 +361,9 @@ mod tests {
         }
 
         fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()> {
+            if *path != log_path().unwrap() {
+                return self.inner.append_log(path, offset, bytes);
+            }
             self.groups.fetch_add(1, Ordering::Relaxed);
             if let Some(happens) = self.meanwhile.lock().take() {
                 happens();
@@ -416,7 +392,7 @@ mod tests {
     fn log() -> (Arc<Watched>, Arc<AuditLog>) {
         let store = Arc::new(Watched::default());
         let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
-        let records = Records::new(store.clone(), key);
+        let records = Records::open(store.clone(), key).unwrap();
         (store, Arc::new(AuditLog::open(records, false).unwrap()))
     }
 
@@ -448,7 +424,7 @@ mod tests {
         let (store, log) = log();
         let waits = log.clone();
         *store.meanwhile.lock() = Some(Box::new(move || {
-            while waits.queue.lock().waiting.len() < 15 {
+            while waits.groups.waiting() < 15 {
                 std::thread::yield_now();
             }
         }));

@@ -1,7 +1,8 @@
-//! The audit log under another record key, when all keys move to another HSM.
+//! What is done to the audit log while no daemon runs: sealed under another record key, when all keys
+//! move to another HSM; and told that all records were accepted.
 
 use super::audit_entry::{Actor, AuditEvent, NO_DIGEST, OK};
-use super::audit_log::{Draft, Place, anchor_path, log_path};
+use super::audit_log::{AuditLog, Draft, Place, anchor_path, log_path};
 use super::audit_verify::verify_audit_offline;
 use super::audit_walk::{Step, Walk};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,22 +52,27 @@ pub fn move_audit(records: &Records, moved: &Records, actor: Actor, now: Timesta
             bytes.clear();
         }
     }
-    let said = Draft {
-        time: now,
-        caller: actor,
-        event: AuditEvent::MigrateHsm,
-        key: None,
-        alias: None,
-        disk: None,
-        outcome: OK.to_owned(),
-        of: None,
-    };
-    let mut entry = said.after(&place);
+    let mut entry = said(AuditEvent::MigrateHsm, actor, now).after(&place);
     bytes.extend(entry.seal(moved, &path)?);
     moved.append_log(&path, written, &bytes)?;
     let newest =
         Place { seq: entry.seq, bytes: written + bytes.len() as u64, digest: entry.digest };
     moved.save(&anchor_path()?, &newest)
+}
+
+/// Adds an entry that says that all records were accepted as they are.
+///
+/// # Errors
+/// `integrity` when the anchor of the log was edited; what the store reports.
+pub fn record_acceptance(records: &Records, actor: Actor, now: Timestamp) -> Result<()> {
+    let has_keys = !records.list(&RecordPath::parse(super::key_ring::DIRECTORY)?)?.is_empty();
+    let log = AuditLog::open(records.clone(), has_keys)?;
+    log.append(said(AuditEvent::AcceptRecords, actor, now)).map(drop)
+}
+
+fn said(event: AuditEvent, caller: Actor, time: Timestamp) -> Draft {
+    let outcome = OK.to_owned();
+    Draft { time, caller, event, key: None, alias: None, disk: None, outcome, of: None }
 }
 
 #[cfg(test)]
@@ -86,7 +92,7 @@ mod tests {
         let old = fixture.kms.audit.records();
         let other = || {
             let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
-            Records::new(Arc::new(MemoryStore::new()), key)
+            Records::open(Arc::new(MemoryStore::new()), key).unwrap()
         };
         let (new, actor) = (other(), Actor::User(Uid::ROOT));
         move_audit(old, &new, actor, Timestamp::UNIX_EPOCH).unwrap();

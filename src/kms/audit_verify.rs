@@ -99,6 +99,7 @@ mod tests {
     use super::super::fixture::{Fixture, alias};
     use super::*;
     use crate::error::ErrorKind;
+    use crate::kms::Hsm;
     use crate::records::RecordStore;
 
     /// A service with a log of some entries.
@@ -125,7 +126,7 @@ mod tests {
     }
 
     fn offline(fixture: &Fixture) -> AuditReport {
-        verify_audit_offline(fixture.kms.audit.records()).unwrap()
+        verify_audit_offline(&fixture.records()).unwrap()
     }
 
     /// The number of the first entry that is wrong, as daemon, offline check and restart see it.
@@ -228,12 +229,22 @@ mod tests {
         let mut edited = anchor.clone();
         edited[20] ^= 1;
         fixture.store.put(&path, &edited).unwrap();
-        let refused = verify_audit_offline(fixture.kms.audit.records()).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Integrity);
-
-        // Without the anchor the end of the log could be missing, and the restart says so for ever.
+        let refused = || {
+            let offline = verify_audit_offline(&fixture.records()).unwrap_err();
+            let reopened = fixture.try_reopen().err().unwrap();
+            for error in [offline, reopened] {
+                assert_eq!(error.kind(), ErrorKind::Integrity);
+                assert!(error.message().contains("kms/audit-anchor.toml"), "{error}");
+            }
+        };
+        refused();
         fixture.store.remove(&path).unwrap();
+        refused();
+
+        // Who goes on without the anchor has a log whose end could be missing, and the restart says
+        // so for ever.
         put_log(&fixture, &lines_of(&log)[..4].concat());
+        Records::accept_all(fixture.store.clone(), fixture.hsm.record_key().unwrap()).unwrap();
         assert_eq!(offline(&fixture).fault.unwrap().seq, 5);
         let reopened = fixture.reopened();
         reopened.describe(&alias("finance"), Default::default()).unwrap();
@@ -241,17 +252,33 @@ mod tests {
         assert_eq!(offline(&fixture).fault.unwrap().seq, 5);
     }
 
+    /// RULES K11: log and anchor fit each other, and the ledger tells that they are older.
+    #[test]
+    fn a_log_that_is_put_back_together_with_its_anchor_is_found() {
+        let fixture = with_entries();
+        let mut older = fixture.snapshot();
+        older.retain(|(path, _)| *path == log_path().unwrap() || *path == anchor_path().unwrap());
+        fixture.kms.disable(&alias("finance")).unwrap();
+        fixture.put_back(&older);
+        let refused = verify_audit_offline(&fixture.records()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Integrity);
+        assert!(refused.message().contains("kms/audit-anchor.toml is not the newest"), "{refused}");
+        assert!(fixture.try_reopen().is_err());
+        // Who is running knows where the log ended.
+        assert_eq!(fixture.kms.verify_audit().unwrap().fault.unwrap().seq, 9);
+    }
+
     /// What lies after the anchored entry was never acknowledged: see the module `audit_log`.
     #[test]
     fn what_a_crash_tore_is_no_fault_and_is_overwritten() {
         let fixture = with_entries();
         let (log, path) = (log_of(&fixture), log_path().unwrap());
-        let anchor = fixture.store.get(&anchor_path().unwrap()).unwrap().unwrap();
+        let before = fixture.snapshot();
         fixture.kms.disable(&alias("finance")).unwrap();
         let longer = log_of(&fixture);
         for len in log.len()..=longer.len() {
+            fixture.put_back(&before);
             put_log(&fixture, &longer[..len]);
-            fixture.store.put(&anchor_path().unwrap(), &anchor).unwrap();
             let report = offline(&fixture);
             let is_whole = len == longer.len();
             assert_eq!((report.fault, report.entries), (None, 8 + u64::from(is_whole)), "{len}");

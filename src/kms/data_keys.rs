@@ -22,7 +22,7 @@ impl Kms {
     ///
     /// # Errors
     /// `key-unusable` with KMS.0209 disabled, 0210 pending deletion, 0207 gone, 1301 pending
-    /// import; what the module reports.
+    /// import; `integrity` when its record is not as it was written; what the module reports.
     pub fn generate_dk(
         &self,
         key: KeyId,
@@ -33,6 +33,7 @@ impl Kms {
         self.recorded(AuditEvent::CreateDatakey, |recording| {
             recording.of_id(key);
             recording.for_disk(disk);
+            self.ring.check_record(key)?;
             let version = self.usable(key)?.version;
             let associated = associated_data(disk, key, version, sector_size);
             let bytes = self.hsm.generate_dk_wrapped(CmkVersion { key, version }, &associated)?;
@@ -60,6 +61,7 @@ impl Kms {
         self.recorded(AuditEvent::DecryptDatakey, |recording| {
             recording.of_id(wrapped.key);
             recording.for_disk(disk);
+            self.ring.check_record(wrapped.key)?;
             let dk = self.unwrap_dk(wrapped, disk, sector_size)?;
             // It takes effect when it is handed out; until then it is wiped on every way out.
             recording.allow()?;
@@ -103,6 +105,7 @@ impl Kms {
         self.recorded(AuditEvent::RewrapDatakey, |recording| {
             recording.of_id(wrapped.key);
             recording.for_disk(disk);
+            self.ring.check_record(wrapped.key)?;
             let (key, version) = (wrapped.key, self.usable(wrapped.key)?.version);
             if wrapped.version == version {
                 return Ok(None);
@@ -132,12 +135,13 @@ impl Kms {
     /// `key-unusable` as for [`Kms::generate_dk`].
     pub fn require_usable(&self, key: KeyId) -> Result<()> {
         self.deadlines.observe();
+        self.ring.check_record(key)?;
         self.usable(key).map(drop)
     }
 
     /// The key, if data keys may be made and opened under it at this moment.
     fn usable(&self, id: KeyId) -> Result<Key> {
-        let mut key = self.ring.get(id).ok_or_else(|| Key::gone(format!("key {id}")))?;
+        let mut key = self.ring.require(id)?;
         self.refuse_past_deadline(&key)?;
         if self.has_expired(&key) {
             key.expire()?;

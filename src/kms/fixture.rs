@@ -9,10 +9,12 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::id::Alias;
 use crate::id::Description;
+use crate::records::Aside;
 use crate::records::MemoryStore;
 use crate::records::RecordPath;
 use crate::records::RecordStore;
 use crate::records::Records;
+use crate::records::Survey;
 use crate::sync::Mutex;
 use crate::sys::ManualClock;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct FaultyStore {
     inner: MemoryStore,
     writes_until_failure: Mutex<Option<usize>>,
+    fails_below: Mutex<Option<&'static str>>,
 }
 
 impl FaultyStore {
@@ -30,12 +33,22 @@ impl FaultyStore {
         *self.writes_until_failure.lock() = writes;
     }
 
+    /// Lets the next write below this directory fail.
+    pub fn fail_below(&self, directory: &'static str) {
+        *self.fails_below.lock() = Some(directory);
+    }
+
     /// Whether the failure is still to come.
     pub fn is_armed(&self) -> bool {
         self.writes_until_failure.lock().is_some()
     }
 
-    fn write(&self) -> Result<()> {
+    fn write(&self, path: &RecordPath) -> Result<()> {
+        let mut below = self.fails_below.lock();
+        if below.is_some_and(|directory| path.as_str().starts_with(directory)) {
+            *below = None;
+            return Err(Error::new(ErrorKind::NoSpace, "the store is full"));
+        }
         let mut left = self.writes_until_failure.lock();
         match *left {
             Some(0) => {
@@ -57,13 +70,45 @@ impl RecordStore for FaultyStore {
     }
 
     fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
-        self.write()?;
+        self.write(path)?;
         self.inner.put(path, bytes)
     }
 
+    fn write_aside(&self, path: &RecordPath, bytes: &[u8]) -> Result<Aside> {
+        self.write(path)?;
+        self.inner.write_aside(path, bytes)
+    }
+
+    fn take_aside(&self, path: &RecordPath) -> Result<Option<Aside>> {
+        self.write(path)?;
+        self.inner.take_aside(path)
+    }
+
+    fn put_in_place(&self, aside: &Aside) -> Result<()> {
+        self.write(&aside.path)?;
+        self.inner.put_in_place(aside)
+    }
+
+    fn drop_aside(&self, aside: &Aside) -> Result<()> {
+        self.inner.drop_aside(aside)
+    }
+
+    fn read_aside(&self, aside: &Aside) -> Result<Option<Vec<u8>>> {
+        self.inner.read_aside(aside)
+    }
+
+    fn survey(&self) -> Result<Survey> {
+        self.inner.survey()
+    }
+
     fn remove(&self, path: &RecordPath) -> Result<()> {
-        self.write()?;
+        self.write(path)?;
         self.inner.remove(path)
+    }
+
+    fn replace_log(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+        self.write(path)?;
+        self.inner.replace_log(path, bytes)
     }
 
     fn list(&self, dir: &RecordPath) -> Result<Vec<String>> {
@@ -71,7 +116,7 @@ impl RecordStore for FaultyStore {
     }
 
     fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.write()?;
+        self.write(path)?;
         self.inner.append_log(path, offset, bytes)
     }
 
@@ -175,7 +220,31 @@ impl Fixture {
 
     /// What a service opened now over the same state would be.
     pub fn reopened(&self) -> Kms {
-        open(&self.store, &self.hsm, &self.clock).expect("the state is sound")
+        self.try_reopen().expect("the state is sound")
+    }
+
+    pub fn try_reopen(&self) -> Result<Kms> {
+        open(&self.store, &self.hsm, &self.clock)
+    }
+
+    /// The records as somebody sees them who looks at them now.
+    pub fn records(&self) -> Records {
+        let key = self.hsm.record_key().expect("there is memory");
+        Records::look_at(self.store.clone(), key).expect("the ledger is sound")
+    }
+
+    /// All records and logs there are.
+    pub fn snapshot(&self) -> Vec<(RecordPath, Vec<u8>)> {
+        let logs = ["ledger", "kms/audit.jsonl"].map(|log| RecordPath::parse(log).expect("a path"));
+        let paths = self.store.survey().expect("memory").records.into_iter().chain(logs);
+        paths.filter_map(|path| Some((path.clone(), self.store.get(&path).ok()??))).collect()
+    }
+
+    /// Puts back what a snapshot holds, and leaves the rest.
+    pub fn put_back(&self, snapshot: &[(RecordPath, Vec<u8>)]) {
+        for (path, bytes) in snapshot {
+            self.store.replace_log(path, bytes).expect("memory");
+        }
     }
 
     pub fn create(&self, text: &str) -> KeyView {
@@ -192,5 +261,5 @@ pub fn alias(text: &str) -> Alias {
 }
 
 fn open(store: &Arc<FaultyStore>, hsm: &Arc<SlowHsm>, clock: &Arc<ManualClock>) -> Result<Kms> {
-    Kms::open(Records::new(store.clone(), hsm.record_key()?), hsm.clone(), clock.clone())
+    Kms::open(Records::open(store.clone(), hsm.record_key()?)?, hsm.clone(), clock.clone())
 }

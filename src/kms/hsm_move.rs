@@ -43,7 +43,9 @@ impl<'a> KeyMove<'a> {
         now: Timestamp,
     ) -> Result<Self> {
         let mut moving = KeyMove { old, new, versions: BTreeMap::new() };
-        for mut key in KeyRing::open(records.clone())?.all() {
+        let ring = KeyRing::open(records.clone())?;
+        ring.refuse_damage()?;
+        for mut key in ring.all() {
             moving.key(&mut key, now)?;
             moved.save(&path_of(key.id)?, &key)?;
         }

@@ -52,6 +52,7 @@ impl Kms {
         self.recorded(AuditEvent::ImportKeyMaterial, |recording| {
             recording.of_alias(alias);
             let id = self.ring.find(alias)?.id;
+            self.ring.check_record(id)?;
             // Before the claim, so that a key that takes no material says why.
             self.importable(id)?;
             let _claim = self.claims.take(id, alias)?;
@@ -204,7 +205,7 @@ impl Kms {
 
     /// The key as it will be when it has its material, if it may take any at this moment.
     pub(super) fn importable(&self, id: KeyId) -> Result<Key> {
-        let mut key = self.ring.get(id).ok_or_else(|| Key::gone(format!("key {id}")))?;
+        let mut key = self.ring.require(id)?;
         self.refuse_past_deadline(&key)?;
         if self.has_expired(&key) {
             key.expire()?;

@@ -1,5 +1,6 @@
 //! The project's master keys: their records, and a copy of them in memory.
 
+use super::damaged_key::DamagedKey;
 use super::key::Key;
 use crate::error::Code;
 use crate::error::Error;
@@ -22,11 +23,16 @@ const SUFFIX: &str = ".toml";
 
 /// All keys.
 ///
-/// Lock order: `one_change`, then `keys`. Readers take `keys` only, which is never held during I/O.
+/// Lock order: `one_change`, then `writing`, then `keys`. Readers take `keys` only, which is never
+/// held during I/O.
 pub(super) struct KeyRing {
     records: Records,
     keys: RwLock<BTreeMap<KeyId, Key>>,
+    /// Those that were refused when the ring was opened.
+    damaged: Vec<DamagedKey>,
     one_change: Mutex<()>,
+    /// Held from before a record is written until `keys` says the same.
+    writing: Mutex<()>,
 }
 
 /// The right to change the ring, held by one verb at a time from looking to writing.
@@ -36,32 +42,101 @@ pub(super) struct Change<'ring> {
 }
 
 impl KeyRing {
-    /// Reads all keys.
+    /// Reads all keys. One whose record was edited, deleted or put back as it was earlier, or
+    /// contradicts itself or another one, is left out and remembered as damaged.
     ///
     /// # Errors
-    /// `integrity` naming the record that was edited, or that contradicts itself or another one.
+    /// What the store reports.
     pub fn open(records: Records) -> Result<Self> {
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut damaged) = (BTreeMap::new(), Vec::new());
         for name in records.list(&directory()?)? {
             let path = directory()?.join(&name)?;
-            let wrong = |why: &str| {
-                let place = records.place(&path);
-                Error::new(ErrorKind::Integrity, format!("key record {place} {why}"))
-                    .remedy(format!("restore {place} from a backup, then: evsfs check"))
-            };
-            let Some(key) = records.load::<Key>(&path)? else { continue };
-            if path != path_of(key.id)? {
-                return Err(wrong("is named after another key"));
+            match KeyRing::read(&records, &path, &keys) {
+                Ok(Some(key)) => drop(keys.insert(key.id, key)),
+                Ok(None) => {}
+                Err(error) if DamagedKey::is_damage(&error) => {
+                    log::error!(
+                        "event=key-damaged file={} error=\"{error}\"",
+                        records.place(&path)
+                    );
+                    let id = name.strip_suffix(SUFFIX).and_then(|id| KeyId::parse(id).ok());
+                    damaged.push(DamagedKey::new(id, records.place(&path), &error));
+                }
+                Err(error) => return Err(error),
             }
-            if let Some(why) = key.contradiction() {
-                return Err(wrong(why));
-            }
-            if keys.values().any(|other: &Key| other.alias == key.alias) {
-                return Err(wrong("has the alias of another key"));
-            }
-            keys.insert(key.id, key);
         }
-        Ok(KeyRing { records, keys: RwLock::new(keys), one_change: Mutex::new(()) })
+        Ok(KeyRing {
+            records,
+            keys: RwLock::new(keys),
+            damaged,
+            one_change: Mutex::new(()),
+            writing: Mutex::new(()),
+        })
+    }
+
+    fn read(
+        records: &Records,
+        path: &RecordPath,
+        others: &BTreeMap<KeyId, Key>,
+    ) -> Result<Option<Key>> {
+        let wrong = |why: &str| {
+            let place = records.place(path);
+            Err(Error::new(ErrorKind::Integrity, format!("key record {place} {why}"))
+                .remedy(format!("restore {place} from a backup, then: evsfs check")))
+        };
+        let Some(key) = records.load::<Key>(path)? else { return Ok(None) };
+        if *path != path_of(key.id)? {
+            return wrong("is named after another key");
+        }
+        if let Some(why) = key.contradiction() {
+            return wrong(why);
+        }
+        if others.values().any(|other| other.alias == key.alias) {
+            return wrong("has the alias of another key");
+        }
+        Ok(Some(key))
+    }
+
+    /// The keys that were refused when the ring was opened.
+    pub fn damaged(&self) -> &[DamagedKey] {
+        &self.damaged
+    }
+
+    /// Refuses when any key is damaged.
+    ///
+    /// # Errors
+    /// `integrity` naming the record.
+    pub fn refuse_damage(&self) -> Result<()> {
+        self.damaged.first().map_or(Ok(()), |key| Err(key.refusal()))
+    }
+
+    /// The key of this id, which somebody depends on.
+    ///
+    /// # Errors
+    /// `key-gone` with KMS.0207; `integrity` when it is damaged.
+    pub fn require(&self, id: KeyId) -> Result<Key> {
+        self.get(id).ok_or_else(|| match self.damaged.iter().find(|key| key.id == Some(id)) {
+            Some(damaged) => damaged.refusal(),
+            None => Key::gone(format!("key {id}")),
+        })
+    }
+
+    /// Reads a key's record again before the key is used: it must be the one that is known here.
+    ///
+    /// # Errors
+    /// `integrity` naming the record when somebody else has changed it; what the store reports.
+    pub fn check_record(&self, id: KeyId) -> Result<()> {
+        let path = path_of(id)?;
+        let Err(error) = self.records.verify(&path) else { return Ok(()) };
+        if !DamagedKey::is_damage(&error) {
+            return Err(error);
+        }
+        // A change that was under way looks like that too.
+        let _nothing_is_written = self.writing.lock();
+        match self.get(id) {
+            Some(_) => self.records.verify(&path),
+            None => Ok(()),
+        }
     }
 
     /// The key of this id.
@@ -72,9 +147,15 @@ impl KeyRing {
     /// The key of this alias.
     ///
     /// # Errors
-    /// `not-found` with KMS.0207.
+    /// `not-found` with KMS.0207; `integrity` for the id of a damaged key, whose alias nobody knows.
     pub fn find(&self, alias: &Alias) -> Result<Key> {
-        self.keys.read().values().find(|key| key.alias == *alias).cloned().ok_or_else(|| {
+        let found = self.keys.read().values().find(|key| key.alias == *alias).cloned();
+        found.ok_or_else(|| {
+            let is_it =
+                |key: &&DamagedKey| key.id.is_some_and(|id| id.to_string() == alias.as_str());
+            if let Some(damaged) = self.damaged.iter().find(is_it) {
+                return damaged.refusal();
+            }
             Error::new(ErrorKind::NotFound, format!("there is no key \"{alias}\""))
                 .code(Code::KMS_0207)
                 .remedy("evsfs key list")
@@ -100,7 +181,8 @@ impl Change<'_> {
     /// Checks that a key of this alias may be added.
     ///
     /// # Errors
-    /// `exists` with KMS.1104; `quota` with KMS.1105.
+    /// `exists` with KMS.1104; `quota` with KMS.1105; `integrity` while there is a damaged key, whose
+    /// alias nobody knows.
     pub fn check_room_for(&self, alias: &Alias) -> Result<()> {
         self.check_free(alias)?;
         let counted = self.ring.keys.read().values().filter(|key| !key.alias.is_default()).count();
@@ -118,8 +200,9 @@ impl Change<'_> {
     /// Checks that no key has this alias.
     ///
     /// # Errors
-    /// `exists` with KMS.1104.
+    /// `exists` with KMS.1104; `integrity` while there is a damaged key, which may have it.
     pub fn check_free(&self, alias: &Alias) -> Result<()> {
+        self.ring.refuse_damage()?;
         if self.ring.keys.read().values().any(|key| key.alias == *alias) {
             return Err(Error::new(
                 ErrorKind::Exists,
@@ -136,6 +219,7 @@ impl Change<'_> {
     /// # Errors
     /// What the store reports.
     pub fn put(&self, key: Key) -> Result<Key> {
+        let _writing = self.ring.writing.lock();
         self.ring.records.save(&path_of(key.id)?, &key)?;
         self.ring.keys.write().insert(key.id, key.clone());
         Ok(key)
@@ -146,6 +230,7 @@ impl Change<'_> {
     /// # Errors
     /// What the store reports.
     pub fn remove(&self, id: KeyId) -> Result<()> {
+        let _writing = self.ring.writing.lock();
         self.ring.records.remove(&path_of(id)?)?;
         self.ring.keys.write().remove(&id);
         Ok(())

@@ -4,6 +4,7 @@ use super::audit_entry::{Actor, AuditEvent};
 use super::audit_log::AuditLog;
 use super::claims::Claims;
 use super::clock_watch::Deadline;
+use super::damaged_key::DamagedKey;
 use super::deadlines::Deadlines;
 use super::hsm::CmkVersion;
 use super::hsm::Hsm;
@@ -41,10 +42,12 @@ pub struct Kms {
 
 impl Kms {
     /// Opens the service over its records, which are authenticated under the module's root key,
-    /// and destroys the keys and the imported material whose date passed while it was closed.
+    /// and destroys the keys and the imported material whose date passed while it was closed. A key
+    /// whose record was edited (RULES K8) is refused from then on, see [`Kms::damaged`].
     ///
     /// # Errors
-    /// `integrity` naming the record that was edited (RULES K8); what the store reports.
+    /// `integrity` naming the record of the clock or of the audit log that was edited; what the
+    /// store reports.
     pub fn open(records: Records, hsm: Arc<dyn Hsm>, clock: Arc<dyn Clock>) -> Result<Kms> {
         let ring = KeyRing::open(records.clone())?;
         let kms = Kms {
@@ -116,12 +119,15 @@ impl Kms {
     /// The key of this id, which a disk names: it was there, so a missing one is gone.
     ///
     /// # Errors
-    /// `key-gone` with KMS.0207.
+    /// `key-gone` with KMS.0207; `integrity` for a damaged key.
     pub fn by_id(&self, id: KeyId) -> Result<KeyView> {
-        match self.ring.get(id) {
-            Some(key) => Ok(key.view()),
-            None => Err(Key::gone(format!("key {id}"))),
-        }
+        self.ring.require(id).map(|key| key.view())
+    }
+
+    /// The keys whose records cannot be used. They are refused until the records are restored and
+    /// the service is opened again; all others are served.
+    pub fn damaged(&self) -> &[DamagedKey] {
+        self.ring.damaged()
     }
 
     /// All keys by alias, the default key first.
@@ -199,6 +205,7 @@ impl Kms {
             recording.of_alias(alias);
             let change = self.ring.change();
             let mut key = self.ring.find(alias)?;
+            self.ring.check_record(key.id)?;
             self.refuse_past_deadline(&key)?;
             if self.has_expired(&key) {
                 key.expire()?;
@@ -262,7 +269,8 @@ impl Kms {
             }
         };
         let expected: BTreeSet<CmkVersion> = self.ring.all().iter().flat_map(Key::cmks).collect();
-        for cmk in held.difference(&expected) {
+        let is_damaged = |id| self.ring.damaged().iter().any(|key| key.id == Some(id));
+        for cmk in held.difference(&expected).filter(|cmk| !is_damaged(cmk.key)) {
             log::warn!("event=material-without-key cmk={cmk}");
         }
         for cmk in expected.difference(&held) {

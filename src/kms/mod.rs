@@ -21,9 +21,12 @@
 //! `pkcs11_token` (finding the token, sessions, the one login) and `pkcs11_patience` (calls that may
 //! be slow).
 //!
-//! Not covered: somebody who can write the state directory can put back an older record with its
-//! genuine seal, such as that of a disabled key from when it was enabled. Material that was
-//! destroyed does not come back by that.
+//! Before a key is used its record is read again: one that was edited, deleted or put back as it was
+//! earlier since is refused by name, and nothing but that key with it.
+//!
+//! Not covered: somebody who can write the state directory can put all of it back as it was earlier,
+//! and with it a disabled key from when it was enabled. Material that was destroyed in a token does
+//! not come back by that.
 
 mod audit_entry;
 mod audit_log;
@@ -32,6 +35,7 @@ mod audit_verify;
 mod audit_walk;
 mod claims;
 mod clock_watch;
+mod damaged_key;
 mod data_keys;
 mod deadlines;
 mod deletion;
@@ -56,8 +60,9 @@ mod state;
 mod upload;
 
 pub use audit_entry::{Actor, AuditEntry, AuditEvent};
-pub use audit_move::{is_audit, move_audit};
+pub use audit_move::{is_audit, move_audit, record_acceptance};
 pub use audit_verify::{AuditFault, AuditReport, verify_audit_offline};
+pub use damaged_key::{DamagedKey, KeyFindings, examine_keys};
 pub use deletion::DELETION_DAYS;
 pub use hsm::{CmkVersion, Hsm};
 pub use hsm_move::KeyMove;

@@ -368,7 +368,7 @@ mod tests {
         let fixture = Fixture::new();
         fixture.create("finance");
         // Log and anchor are written, the key's record is not.
-        fixture.store.fail_after(Some(2));
+        fixture.store.fail_below("kms/keys/");
         fixture.kms.disable(&alias("finance")).unwrap_err();
         assert_eq!(
             told(&fixture.kms)[1..],

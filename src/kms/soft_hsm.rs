@@ -11,7 +11,8 @@
 //! Associated with the wrapping are a label, the key's id and the version, so that a file that was
 //! renamed or edited does not open. A file is replaced as a whole; a torn one does not open either.
 //!
-//! Destroying overwrites and unlinks the file. Not covered: copies of it that the medium, a
+//! Destroying overwrites the file with zeros and unlinks it; one of zeros, which a crash between the
+//! two leaves, is removed when the module is opened. Not covered: copies of it that the medium, a
 //! snapshot or a backup keeps. Such a copy opens for who also has the root key, so the root key is
 //! to be kept apart from backups of the state directory.
 
@@ -41,6 +42,8 @@ const MATERIAL_BYTES: usize = 32;
 const MAGIC: &[u8; 8] = b"EVSCMK1\n";
 const WRAPPED_BYTES: usize = 12 + MATERIAL_BYTES + 16;
 const FILE_BYTES: usize = MAGIC.len() + WRAPPED_BYTES;
+/// What a file holds between its overwriting and its removal.
+const DESTROYED: [u8; FILE_BYTES] = [0; FILE_BYTES];
 const LABEL: &[u8] = b"evsfs master key material v1";
 const SUFFIX: &str = ".key";
 
@@ -93,9 +96,9 @@ impl SoftHsm {
     /// As for [`SoftHsm::open`].
     pub fn with_root(root: Secret<ROOT_BYTES>, directory: &Path) -> Result<Self> {
         let directory = PrivateDir::open(directory)?;
-        directory.remove_leftovers()?;
         let wrapping = WrappingKey::derive(&root)?;
         let module = SoftHsm { root, wrapping, directory, opened: Mutex::new(HashMap::new()) };
+        module.finish_destructions()?;
         // A wrong root key is told from the first key it cannot open, not when a disk is needed.
         if let Some(cmk) = module.list()?.first() {
             module.material(*cmk)?;
@@ -114,6 +117,21 @@ impl SoftHsm {
         for name in directory.names()? {
             if parse_file_name(&name).is_some() {
                 erase_file(&directory, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files whose material was overwritten when a crash kept them from being removed.
+    fn finish_destructions(&self) -> Result<()> {
+        for cmk in self.list()? {
+            let name = file_name(cmk);
+            // What cannot be read is told when it is needed.
+            if let Ok(Some(bytes)) = self.directory.read(&name, FILE_BYTES)
+                && bytes == DESTROYED
+            {
+                log::info!("event=destruction-finished cmk={cmk}");
+                self.directory.remove(&name)?;
             }
         }
         Ok(())
@@ -183,6 +201,8 @@ impl Hsm for SoftHsm {
 
     fn import(&self, cmk: CmkVersion, material: &Secret<MATERIAL_BYTES>) -> Result<()> {
         let _alone = self.opened.lock();
+        // Of a writer that was killed half-way. Opening the module writes nothing.
+        self.directory.remove_leftovers()?;
         let name = file_name(cmk);
         if self.directory.open_file(&name)?.is_some() {
             return Err(Error::new(
@@ -213,7 +233,7 @@ impl Hsm for SoftHsm {
         let name = file_name(cmk);
         if let Some(file) = self.directory.open_file_for_overwriting(&name)? {
             file.file()
-                .write_all(&[0; FILE_BYTES])
+                .write_all(&DESTROYED)
                 .and_then(|()| file.file().sync_all())
                 .map_err(|cause| Error::io(format!("overwriting the material of {cmk}"), cause))?;
         }
@@ -303,6 +323,18 @@ mod tests {
         assert_eq!(module.list().unwrap(), [cmk]);
         let again = module.wrap_dk(cmk, b"other", &after).unwrap();
         assert_eq!(module.unwrap_dk(cmk, b"other", &again).unwrap().expose(), before.expose());
+    }
+
+    /// A kill in the middle of `key delete-material` or of a destruction kept the daemon from
+    /// starting, as if the root key were a wrong one.
+    #[test]
+    fn a_destruction_that_was_interrupted_is_finished_when_the_module_is_opened() {
+        let place = Place::initialised();
+        let cmk = cmk();
+        place.open().unwrap().generate(cmk).unwrap();
+        fs::write(place.file(cmk), DESTROYED).unwrap();
+        assert!(place.open().unwrap().list().unwrap().is_empty());
+        assert!(!place.file(cmk).exists());
     }
 
     /// RULES K1: imported again, the same material opens what was wrapped under it before.

@@ -1,11 +1,11 @@
 //! Records as files of the state directory.
 
 use super::path;
-use super::private_dir::EntryKind;
 use super::private_dir::PrivateDir;
+use super::private_dir::{EntryKind, is_aside, place_of_aside};
 use super::private_file::PrivateFile;
-use super::store::MAX_RECORD_BYTES;
-use super::{RecordPath, RecordStore};
+use super::store::{MAX_RECORD_BYTES, RECORD_SUFFIX};
+use super::{Aside, RecordPath, RecordStore, Survey};
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -26,15 +26,13 @@ pub struct DirStore {
 }
 
 impl DirStore {
-    /// Opens a state directory and removes what writers killed half-way have left in it. The
-    /// caller holds the directory's lock, so that no other writer is at work (RULES S3).
+    /// Opens a state directory. The caller holds the directory's lock, so that no other writer is at
+    /// work (RULES S3).
     ///
     /// # Errors
     /// `integrity` when the directory is not ours alone (mode 0700 or stricter); `not-found`; `io`.
     pub fn open(state_dir: &Path) -> Result<Self> {
-        let root = PrivateDir::open(state_dir)?;
-        remove_leftovers_below(&root, 1)?;
-        Ok(DirStore { root, shape: RwLock::new(()) })
+        Ok(DirStore { root: PrivateDir::open(state_dir)?, shape: RwLock::new(()) })
     }
 
     /// The directory that holds `path`, or `None` when there is none.
@@ -63,6 +61,18 @@ impl DirStore {
         Ok(made)
     }
 
+    /// Removes the directories above `path` that hold nothing, except the outermost. The caller
+    /// holds `shape` alone.
+    fn remove_empty_directories_of(&self, path: &RecordPath) -> Result<()> {
+        for directory in path.directories().skip(1).collect::<Vec<_>>().into_iter().rev() {
+            let Some((parent, name)) = directory.rsplit_once('/') else { break };
+            if let Some(parent) = self.descend(parent)? {
+                parent.remove_empty_subdirectory(name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Follows `directory`, component by component and through no link, from the root.
     fn descend(&self, directory: &str) -> Result<Option<PrivateDir>> {
         let mut here = Some(self.root.try_clone()?);
@@ -85,27 +95,68 @@ impl RecordStore for DirStore {
     }
 
     fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > MAX_RECORD_BYTES {
-            return Err(Error::new(ErrorKind::Invalid, format!("record {path} is too large")));
-        }
+        check_size(path, bytes)?;
         let _shape = self.shape.read();
         let made = self.make_directories_of(path)?;
         made.as_ref().unwrap_or(&self.root).replace(path.name(), bytes)
+    }
+
+    fn write_aside(&self, path: &RecordPath, bytes: &[u8]) -> Result<Aside> {
+        check_size(path, bytes)?;
+        let _shape = self.shape.read();
+        let made = self.make_directories_of(path)?;
+        let directory = made.as_ref().unwrap_or(&self.root);
+        let token = directory.write_aside(path.name(), bytes)?;
+        directory.sync().inspect_err(|_| directory.remove_leftover(&token))?;
+        Ok(Aside { path: path.clone(), token })
+    }
+
+    fn take_aside(&self, path: &RecordPath) -> Result<Option<Aside>> {
+        let Some(directory) = self.directory_of(path)? else { return Ok(None) };
+        let token = directory.take_aside(path.name())?;
+        Ok(token.map(|token| Aside { path: path.clone(), token }))
+    }
+
+    fn put_in_place(&self, aside: &Aside) -> Result<()> {
+        match self.directory_of(&aside.path)? {
+            Some(directory) => directory.rename(&aside.token, aside.path.name()),
+            None => {
+                let message = format!("the directory of {} has gone", self.place(&aside.path));
+                Err(Error::new(ErrorKind::Io, message))
+            }
+        }
+    }
+
+    fn drop_aside(&self, aside: &Aside) -> Result<()> {
+        let _shape = self.shape.write();
+        let Some(directory) = self.directory_of(&aside.path)? else { return Ok(()) };
+        directory.remove(&aside.token)?;
+        // What a failed writer could not remove can go with it.
+        directory.remove_leftovers_of(aside.path.name())?;
+        self.remove_empty_directories_of(&aside.path)
+    }
+
+    fn read_aside(&self, aside: &Aside) -> Result<Option<Vec<u8>>> {
+        match self.directory_of(&aside.path)? {
+            Some(directory) => directory.read(&aside.token, MAX_RECORD_BYTES),
+            None => Ok(None),
+        }
+    }
+
+    fn survey(&self) -> Result<Survey> {
+        let mut survey = Survey::default();
+        survey_below(&self.root, "", 1, &mut survey)?;
+        survey.records.sort();
+        Ok(survey)
     }
 
     fn remove(&self, path: &RecordPath) -> Result<()> {
         let _shape = self.shape.write();
         let Some(directory) = self.directory_of(path)? else { return Ok(()) };
         directory.remove(path.name())?;
-        // Nobody writes while the shape changes, so what a failed writer could not remove can go.
-        directory.remove_leftovers()?;
-        for directory in path.directories().skip(1).collect::<Vec<_>>().into_iter().rev() {
-            let Some((parent, name)) = directory.rsplit_once('/') else { break };
-            if let Some(parent) = self.descend(parent)? {
-                parent.remove_empty_subdirectory(name)?;
-            }
-        }
-        Ok(())
+        // What a failed writer could not remove can go with the record.
+        directory.remove_leftovers_of(path.name())?;
+        self.remove_empty_directories_of(path)
     }
 
     fn list(&self, dir: &RecordPath) -> Result<Vec<String>> {
@@ -126,9 +177,15 @@ impl RecordStore for DirStore {
         let written = log.write_all_at(bytes, offset).and_then(|()| log.sync_data());
         if written.is_err() {
             // Best effort: the next writer does it again.
-            let _ = log.set_len(offset);
+            let _ = log.set_len(offset).and_then(|()| log.sync_data());
         }
         written.map_err(writing)
+    }
+
+    fn replace_log(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+        let _shape = self.shape.read();
+        let made = self.make_directories_of(path)?;
+        made.as_ref().unwrap_or(&self.root).replace(path.name(), bytes)
     }
 
     fn read_log(&self, path: &RecordPath, offset: u64, len: usize) -> Result<Vec<u8>> {
@@ -160,17 +217,39 @@ impl RecordStore for DirStore {
     }
 }
 
-fn remove_leftovers_below(directory: &PrivateDir, depth: usize) -> Result<()> {
-    directory.remove_leftovers()?;
-    if depth >= RecordPath::MAX_DEPTH {
-        return Ok(());
+fn check_size(path: &RecordPath, bytes: &[u8]) -> Result<()> {
+    if bytes.len() > MAX_RECORD_BYTES {
+        return Err(Error::new(ErrorKind::Invalid, format!("record {path} is too large")));
     }
+    Ok(())
+}
+
+/// Adds what lies in and below a directory, whose path is `above` with a slash, to a survey.
+fn survey_below(
+    directory: &PrivateDir,
+    above: &str,
+    depth: usize,
+    survey: &mut Survey,
+) -> Result<()> {
     for (name, kind) in directory.entries()? {
-        if kind == EntryKind::Directory
-            && path::is_component(&name)
-            && let Some(below) = directory.subdirectory(&name)?
+        if kind == EntryKind::Directory {
+            if depth < RecordPath::MAX_DEPTH
+                && path::is_component(&name)
+                && let Some(below) = directory.subdirectory(&name)?
+            {
+                survey_below(&below, &format!("{above}{name}/"), depth + 1, survey)?;
+            }
+        } else if is_aside(&name) {
+            // What tells no name is none of a record; it is told by the path of its directory.
+            let place = place_of_aside(&name).filter(|place| path::is_component(place));
+            let place = place.unwrap_or("unnamed");
+            if let Ok(path) = RecordPath::parse(&format!("{above}{place}")) {
+                survey.asides.push(Aside { path, token: name });
+            }
+        } else if name.ends_with(RECORD_SUFFIX)
+            && let Ok(path) = RecordPath::parse(&format!("{above}{name}"))
         {
-            remove_leftovers_below(&below, depth + 1)?;
+            survey.records.push(path);
         }
     }
     Ok(())
@@ -245,14 +324,20 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_a_killed_writer_are_not_listed_and_go_at_the_next_open() {
+    fn leftovers_of_a_killed_writer_are_not_listed_but_surveyed_whatever_their_names_tell() {
         let directory = state_dir();
         let store = DirStore::open(directory.path()).unwrap();
         store.put(&path("disks/a/disk.toml"), b"x").unwrap();
         let leftover = directory.path().join("disks/a/.new-0");
         fs::write(&leftover, b"half").unwrap();
         assert_eq!(store.list(&path("disks/a")).unwrap(), ["disk.toml"]);
-        DirStore::open(directory.path()).unwrap();
+        let written = store.write_aside(&path("disks/a/disk.toml"), b"y").unwrap();
+        let survey = DirStore::open(directory.path()).unwrap().survey().unwrap();
+        assert_eq!(survey.records, [path("disks/a/disk.toml")]);
+        assert!(survey.asides.contains(&written) && survey.asides.len() == 2);
+        for aside in &survey.asides {
+            store.drop_aside(aside).unwrap();
+        }
         assert!(!leftover.exists());
         assert_eq!(store.get(&path("disks/a/disk.toml")).unwrap().unwrap(), b"x");
     }

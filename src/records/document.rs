@@ -4,7 +4,7 @@
 //!
 //! | part | bytes | meaning |
 //! |---|---|---|
-//! | `format = 1` | first line | version of the form and of the fields of all records |
+//! | `format = 2` | first line | version of the form and of the fields of all records |
 //! | fields | the rest | one value of the record's type |
 //! | `[seal]` | 7, after an empty line | a table of its own, so that the last line stands in no table of the fields |
 //! | `mac = "..."` | 73, to the end | 64 lowercase hexadecimal digits: HMAC-SHA-256 under the record key |
@@ -14,7 +14,13 @@
 //! that an old program can tell a newer record from a damaged one. A torn write cannot be seen
 //! here, since stores replace records as a whole; if the medium tears one anyway, the MAC fails.
 //!
-//! Not covered: putting back an older record with its own valid MAC.
+//! The MAC also names the record: the ledger remembers it, so that an older record with its own
+//! genuine MAC is told from the newest one.
+//!
+//! | format | what it says besides |
+//! |---|---|
+//! | 1 | written before there was a ledger |
+//! | 2 | the ledger knows this record; without a ledger it is none of this moment |
 
 use super::RecordPath;
 use crate::crypto::RecordKey;
@@ -27,13 +33,24 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The newest format, the only one that is written.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+/// The first one whose records are in the ledger.
+const FIRST_WITH_LEDGER: i64 = 2;
 
 const SEAL_TABLE: &str = "\n[seal]\n";
 const MAC_START: &str = "mac = \"";
 const MAC_END: &str = "\"\n";
 const MAC_DIGITS: usize = 64;
 const MAC_LINE: usize = MAC_START.len() + MAC_DIGITS + MAC_END.len();
+
+/// What a record is known by: its MAC.
+pub(super) type Mac = [u8; 32];
+
+/// A record as it is written, and what it is known by.
+pub(super) struct Sealed {
+    pub bytes: Vec<u8>,
+    pub mac: Mac,
+}
 
 /// Bytes found at a record's place. All that can be done with them is to check them.
 pub(super) struct Unchecked<'a> {
@@ -47,18 +64,20 @@ pub(super) struct Unchecked<'a> {
 pub(super) struct Authenticated<'a> {
     place: &'a str,
     body: &'a str,
+    /// What the record is known by.
+    pub mac: Mac,
 }
 
 impl<'a> Unchecked<'a> {
     /// Checks the seal.
     pub fn authenticate(self, key: &RecordKey) -> Result<Authenticated<'a>> {
         match self.sealed_body(key) {
-            Some(body) => Ok(Authenticated { place: self.place, body }),
+            Some((body, mac)) => Ok(Authenticated { place: self.place, body, mac }),
             None => Err(refused(self.place, "was edited, damaged or moved")),
         }
     }
 
-    fn sealed_body(&self, key: &RecordKey) -> Option<&'a str> {
+    fn sealed_body(&self, key: &RecordKey) -> Option<(&'a str, Mac)> {
         let (sealed, mac_line) =
             self.bytes.split_at_checked(self.bytes.len().checked_sub(MAC_LINE)?)?;
         let digits =
@@ -67,14 +86,23 @@ impl<'a> Unchecked<'a> {
         if !key.verify(self.path.as_str(), sealed, &mac) {
             return None;
         }
-        std::str::from_utf8(sealed).ok()?.strip_suffix(SEAL_TABLE)
+        let body = std::str::from_utf8(sealed).ok()?.strip_suffix(SEAL_TABLE)?;
+        Some((body, mac.try_into().ok()?))
     }
 }
 
 impl Authenticated<'_> {
-    /// The same fields under another key.
-    pub fn sealed_again(&self, path: &RecordPath, key: &RecordKey) -> Vec<u8> {
-        seal(path, format!("{}{SEAL_TABLE}", self.body), key)
+    /// The same fields in the newest format and under another key.
+    pub fn sealed_again(&self, path: &RecordPath, key: &RecordKey) -> Sealed {
+        let fields = self.body.split_once('\n').map_or("", |(_, fields)| fields);
+        seal(path, format!("format = {FORMAT}\n{fields}{SEAL_TABLE}"), key)
+    }
+
+    /// Whether it was written when there was a ledger.
+    pub fn needs_ledger(&self) -> bool {
+        let format = self.body.lines().next().and_then(|line| line.strip_prefix("format = "));
+        // What names no format is refused by who parses it; nothing else reads it.
+        format.and_then(|format| format.parse().ok()).is_none_or(|n: i64| n >= FIRST_WITH_LEDGER)
     }
 
     /// The value. Genuine records fail here only when another version of this program wrote them.
@@ -108,7 +136,7 @@ pub(super) fn encode<T: Serialize>(
     path: &RecordPath,
     value: &T,
     key: &RecordKey,
-) -> Result<Vec<u8>> {
+) -> Result<Sealed> {
     let unwritable = || Error::new(ErrorKind::Internal, format!("writing record {path}"));
     let fields = toml::to_string(value).map_err(|cause| unwritable().caused_by(cause))?;
     let record = format!("format = {FORMAT}\n{fields}{SEAL_TABLE}");
@@ -117,12 +145,12 @@ pub(super) fn encode<T: Serialize>(
     Ok(seal(path, record, key))
 }
 
-fn seal(path: &RecordPath, mut record: String, key: &RecordKey) -> Vec<u8> {
+fn seal(path: &RecordPath, mut record: String, key: &RecordKey) -> Sealed {
     let mac = key.tag(path.as_str(), record.as_bytes());
     record.push_str(MAC_START);
     record.push_str(&to_hex(&mac));
     record.push_str(MAC_END);
-    record.into_bytes()
+    Sealed { bytes: record.into_bytes(), mac }
 }
 
 fn refused(place: &str, why: &str) -> Error {
@@ -173,20 +201,30 @@ mod tests {
         format!("{body}{MAC_START}{mac}{MAC_END}").into_bytes()
     }
 
-    /// Golden bytes, their MAC computed by another implementation (RFC 2104, RFC 5869): a record written by any released version stays readable.
+    fn written() -> Vec<u8> {
+        encode(&path(), &sample(), &key()).unwrap().bytes
+    }
+
+    /// Golden bytes, their MACs computed by another implementation (RFC 2104, RFC 5869): a record
+    /// written by any released version stays readable.
     #[test]
     fn a_record_has_these_bytes() {
-        let golden = include_bytes!("golden_record.toml");
-        assert_eq!(
-            String::from_utf8_lossy(&encode(&path(), &sample(), &key()).unwrap()),
-            String::from_utf8_lossy(golden)
-        );
-        assert_eq!(decode(&path(), golden).unwrap(), sample());
+        let golden = include_bytes!("golden_record_2.toml");
+        assert_eq!(String::from_utf8_lossy(&written()), String::from_utf8_lossy(golden));
+        for (golden, needs_ledger) in
+            [(&golden[..], true), (&include_bytes!("golden_record_1.toml")[..], false)]
+        {
+            assert_eq!(decode(&path(), golden).unwrap(), sample());
+            let unchecked = Unchecked { path: &path(), place: "", bytes: golden };
+            let authenticated = unchecked.authenticate(&key()).unwrap();
+            assert_eq!(authenticated.needs_ledger(), needs_ledger);
+            assert_eq!(authenticated.sealed_again(&path(), &key()).bytes, written());
+        }
     }
 
     #[test]
     fn a_record_is_a_toml_document_with_its_seal_in_a_table() {
-        let text = String::from_utf8(encode(&path(), &sample(), &key()).unwrap()).unwrap();
+        let text = String::from_utf8(written()).unwrap();
         let table: toml::Table = toml::from_str(&text).unwrap();
         assert_eq!(table["format"].as_integer(), Some(FORMAT));
         assert_eq!(table["seal"]["mac"].as_str().unwrap().len(), MAC_DIGITS);
@@ -195,7 +233,7 @@ mod tests {
     /// RULES K8: a record that was edited is refused, wherever the edit is.
     #[test]
     fn every_flipped_bit_every_cut_and_every_addition_is_refused_naming_the_record() {
-        let record = encode(&path(), &sample(), &key()).unwrap();
+        let record = written();
         let refuse = |bytes: &[u8]| {
             let error = decode(&path(), bytes).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Integrity);
@@ -217,16 +255,16 @@ mod tests {
 
     #[test]
     fn a_record_moved_to_another_path_is_refused() {
-        let record = encode(&path(), &sample(), &key()).unwrap();
+        let record = written();
         let elsewhere = RecordPath::parse("samples/b.toml").unwrap();
         assert_eq!(decode(&elsewhere, &record).unwrap_err().kind(), ErrorKind::Integrity);
     }
 
     #[test]
     fn a_newer_format_is_refused_saying_so() {
-        let error = decode(&path(), &sealed("format = 2\nname = \"x\"\n")).unwrap_err();
+        let error = decode(&path(), &sealed("format = 3\nname = \"x\"\n")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.message().contains("format 2"), "{error}");
+        assert!(error.message().contains("format 3"), "{error}");
     }
 
     #[test]

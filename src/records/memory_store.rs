@@ -1,7 +1,7 @@
 //! Records in memory, for tests.
 
-use super::store::MAX_RECORD_BYTES;
-use super::{RecordPath, RecordStore};
+use super::store::{MAX_RECORD_BYTES, RECORD_SUFFIX};
+use super::{Aside, RecordPath, RecordStore, Survey};
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -12,13 +12,21 @@ use std::collections::BTreeMap;
 /// the same state would see.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
+    // Both are changed by few; where both locks are held, `records` was taken first.
     records: Mutex<BTreeMap<RecordPath, Vec<u8>>>,
+    asides: Mutex<BTreeMap<String, (RecordPath, Vec<u8>)>>,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         MemoryStore::default()
+    }
+
+    fn lay_aside(&self, path: &RecordPath, bytes: Vec<u8>) -> Aside {
+        let token = uuid::Uuid::new_v4().to_string();
+        self.asides.lock().insert(token.clone(), (path.clone(), bytes));
+        Aside { path: path.clone(), token }
     }
 }
 
@@ -33,6 +41,52 @@ impl RecordStore for MemoryStore {
         }
         self.records.lock().insert(path.clone(), bytes.to_vec());
         Ok(())
+    }
+
+    fn write_aside(&self, path: &RecordPath, bytes: &[u8]) -> Result<Aside> {
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(Error::new(ErrorKind::Invalid, format!("record {path} is too large")));
+        }
+        Ok(self.lay_aside(path, bytes.to_vec()))
+    }
+
+    fn take_aside(&self, path: &RecordPath) -> Result<Option<Aside>> {
+        let taken = self.records.lock().remove(path);
+        Ok(taken.map(|bytes| self.lay_aside(path, bytes)))
+    }
+
+    fn put_in_place(&self, aside: &Aside) -> Result<()> {
+        let mut records = self.records.lock();
+        if let Some((path, bytes)) = self.asides.lock().remove(&aside.token) {
+            records.insert(path, bytes);
+        }
+        Ok(())
+    }
+
+    fn drop_aside(&self, aside: &Aside) -> Result<()> {
+        self.asides.lock().retain(|_, (path, _)| *path != aside.path);
+        Ok(())
+    }
+
+    fn read_aside(&self, aside: &Aside) -> Result<Option<Vec<u8>>> {
+        Ok(self.asides.lock().get(&aside.token).map(|(_, bytes)| bytes.clone()))
+    }
+
+    fn survey(&self) -> Result<Survey> {
+        let records = self.records.lock();
+        let asides = self.asides.lock();
+        let aside = |(token, (path, _)): (&String, &(RecordPath, Vec<u8>))| Aside {
+            path: path.clone(),
+            token: token.clone(),
+        };
+        Ok(Survey {
+            records: records
+                .keys()
+                .filter(|path| path.as_str().ends_with(RECORD_SUFFIX))
+                .cloned()
+                .collect(),
+            asides: asides.iter().map(aside).collect(),
+        })
     }
 
     fn remove(&self, path: &RecordPath) -> Result<()> {
@@ -58,6 +112,11 @@ impl RecordStore for MemoryStore {
         let log = records.entry(path.clone()).or_default();
         log.resize(usize::try_from(offset).unwrap_or(usize::MAX), 0);
         log.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn replace_log(&self, path: &RecordPath, bytes: &[u8]) -> Result<()> {
+        self.records.lock().insert(path.clone(), bytes.to_vec());
         Ok(())
     }
 

@@ -11,8 +11,11 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// A file being written has a name of this form until it is complete.
-const LEFTOVER_PREFIX: &str = ".new-";
+/// What is not in its place has a name of this form: the prefix, a random UUID, a dot, and the name
+/// of the place.
+const ASIDE_PREFIX: &str = ".new-";
+/// Digits and dashes of a UUID.
+const UUID_CHARS: usize = 36;
 
 /// An open directory. It stays the same directory when its path is renamed or replaced.
 #[derive(Debug)]
@@ -80,6 +83,11 @@ impl PrivateDir {
             .try_clone()
             .map_err(|cause| Error::io(format!("opening {}", self.place.display()), cause))?;
         Ok(PrivateDir { fd, place: self.place.clone() })
+    }
+
+    /// Whether a file of this name is not in its place: being written, or taken away.
+    pub fn is_aside(name: &std::ffi::OsStr) -> bool {
+        name.to_str().is_some_and(is_aside)
     }
 
     /// The path it was opened by.
@@ -150,7 +158,7 @@ impl PrivateDir {
     /// synchronised: loss of power at any moment leaves the old file or the new one. When only the
     /// last synchronisation fails the old file is put back, since whoever is told of the failure
     /// goes on as if nothing had changed, and must not meet the change at the next start. What a
-    /// crash leaves under the other name is removed by [`super::DirStore::open`].
+    /// crash leaves under the other name is removed by [`PrivateDir::remove_leftovers`].
     ///
     /// No lock is held meanwhile: callers at the same time meet in the file system's journal, which
     /// makes them durable together (`benches/control_plane.rs` shows by how much). Each name has
@@ -159,20 +167,13 @@ impl PrivateDir {
     /// # Errors
     /// `io`, `no-space`. The old file is still there; after a loss of power it may yet be the new.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let place = self.place.join(name);
-        let writing = |cause| Error::io(format!("writing {}", place.display()), cause);
-        let unfinished = format!("{LEFTOVER_PREFIX}{}", uuid::Uuid::new_v4());
-        let file = PrivateFile::create_in(self.fd.as_fd(), Path::new(&unfinished), &place)?;
-        let replaced = file
-            .file()
-            .write_all(bytes)
-            .and_then(|()| file.file().sync_all())
-            .and_then(|()| Ok(self.exchange(&unfinished, name)?));
-        let replaced = match replaced {
+        let unfinished = self.write_aside(name, bytes)?;
+        let replaced = match self.exchange(&unfinished, name) {
             Ok(replaced) => replaced,
             Err(cause) => {
                 self.remove_leftover(&unfinished);
-                return Err(writing(cause));
+                let place = self.place.join(name);
+                return Err(Error::io(format!("writing {}", place.display()), cause.into()));
             }
         };
         let synchronised = self.sync();
@@ -183,6 +184,43 @@ impl PrivateDir {
             self.remove_leftover(&unfinished);
         }
         synchronised
+    }
+
+    /// Writes a file (mode 0600) that is to have this name, under another, which is given back. Its
+    /// bytes are durable; its name is with the next synchronisation of the directory.
+    pub(super) fn write_aside(&self, name: &str, bytes: &[u8]) -> Result<String> {
+        let place = self.place.join(name);
+        let aside = aside_name(name);
+        let file = PrivateFile::create_in(self.fd.as_fd(), Path::new(&aside), &place)?;
+        let written = file.file().write_all(bytes).and_then(|()| file.file().sync_all());
+        if let Err(cause) = written {
+            self.remove_leftover(&aside);
+            return Err(Error::io(format!("writing {}", place.display()), cause));
+        }
+        Ok(aside)
+    }
+
+    /// Takes a file away from its name, durably, and gives the name it has then; `None` when there
+    /// is none. When only the synchronisation fails it gets its name back.
+    pub(super) fn take_aside(&self, name: &str) -> Result<Option<String>> {
+        let aside = aside_name(name);
+        match rustix::fs::renameat(&self.fd, name, &self.fd, &aside) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(None),
+            Err(cause) => return Err(self.failed("removing a file of", cause)),
+        }
+        let synchronised = self.sync();
+        if synchronised.is_err() {
+            self.rename(&aside, name)?;
+        }
+        synchronised.map(|()| Some(aside))
+    }
+
+    /// Gives a file another name, in place of the one that has it.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(|cause| {
+            Error::io(format!("writing {}", self.place.join(to).display()), cause.into())
+        })
     }
 
     /// Gives a finished file its name; the old one keeps the name `unfinished` where the file
@@ -220,7 +258,7 @@ impl PrivateDir {
     }
 
     /// Best effort: the next start removes what is left here.
-    fn remove_leftover(&self, unfinished: &str) {
+    pub(super) fn remove_leftover(&self, unfinished: &str) {
         let _ = rustix::fs::unlinkat(&self.fd, unfinished, AtFlags::empty());
     }
 
@@ -245,7 +283,7 @@ impl PrivateDir {
             .entries()?
             .into_iter()
             .map(|(name, _)| name)
-            .filter(|name| is_finished(name))
+            .filter(|name| !is_aside(name))
             .collect())
     }
 
@@ -255,12 +293,22 @@ impl PrivateDir {
     /// `io`.
     pub fn remove_leftovers(&self) -> Result<()> {
         for (name, kind) in self.entries()? {
-            if kind == EntryKind::Other && !is_finished(&name) {
+            if kind == EntryKind::Other && is_aside(&name) {
                 private_file::unlink_in(
                     self.fd.as_fd(),
                     Path::new(&name),
                     &self.place.join(&name),
                 )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what lies aside of one name, whose only writer the caller is.
+    pub(super) fn remove_leftovers_of(&self, place: &str) -> Result<()> {
+        for (name, _) in self.entries()? {
+            if place_of_aside(&name) == Some(place) {
+                self.remove(&name)?;
             }
         }
         Ok(())
@@ -332,7 +380,7 @@ impl PrivateDir {
         }
     }
 
-    fn sync(&self) -> Result<()> {
+    pub(super) fn sync(&self) -> Result<()> {
         rustix::fs::fsync(&self.fd).map_err(|cause| self.failed("synchronising", cause))
     }
 
@@ -367,6 +415,16 @@ fn directory_flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-fn is_finished(name: &str) -> bool {
-    !name.starts_with(LEFTOVER_PREFIX)
+fn aside_name(name: &str) -> String {
+    format!("{ASIDE_PREFIX}{}.{name}", uuid::Uuid::new_v4())
+}
+
+/// Whether a file of this name is not in its place.
+pub(super) fn is_aside(name: &str) -> bool {
+    name.starts_with(ASIDE_PREFIX)
+}
+
+/// The name of the place that a file aside is for, as far as it tells.
+pub(super) fn place_of_aside(aside: &str) -> Option<&str> {
+    aside.strip_prefix(ASIDE_PREFIX)?.get(UUID_CHARS..)?.strip_prefix('.')
 }

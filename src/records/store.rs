@@ -9,7 +9,8 @@ pub const MAX_RECORD_BYTES: usize = 64 * 1024;
 /// A place for small documents, each replaced as a whole.
 ///
 /// It moves bytes and promises atomicity and durability; what the bytes mean and whether they are
-/// genuine is the business of [`super::Records`].
+/// genuine is the business of [`super::Records`], which also decides what becomes of bytes that lie
+/// aside, see [`Aside`].
 pub trait RecordStore: Send + Sync {
     /// The record's bytes, or `None` when there is no such record.
     ///
@@ -26,6 +27,44 @@ pub trait RecordStore: Send + Sync {
     /// # Errors
     /// `io`, `no-space`; `invalid` for more than [`MAX_RECORD_BYTES`].
     fn put(&self, path: &RecordPath, bytes: &[u8]) -> Result<()>;
+
+    /// Makes bytes durable aside of a record that they are to replace. The record is as it was.
+    ///
+    /// # Errors
+    /// As for [`RecordStore::put`]; nothing lies aside then, or what nobody knows of.
+    fn write_aside(&self, path: &RecordPath, bytes: &[u8]) -> Result<Aside>;
+
+    /// Takes a record out of its place, durably, and keeps its bytes aside; `None` when there is
+    /// none.
+    ///
+    /// # Errors
+    /// `io`.
+    fn take_aside(&self, path: &RecordPath) -> Result<Option<Aside>>;
+
+    /// Makes bytes that lie aside the record, in place of the one before, if any. Loss of power
+    /// after it may leave them aside.
+    ///
+    /// # Errors
+    /// `io`; both are as they were.
+    fn put_in_place(&self, aside: &Aside) -> Result<()>;
+
+    /// Removes bytes that lie aside, durably, and all others that lie aside of the same record.
+    ///
+    /// # Errors
+    /// `io`.
+    fn drop_aside(&self, aside: &Aside) -> Result<()>;
+
+    /// Bytes that lie aside; nothing when they do not.
+    ///
+    /// # Errors
+    /// As for [`RecordStore::get`].
+    fn read_aside(&self, aside: &Aside) -> Result<Option<Vec<u8>>>;
+
+    /// All there is.
+    ///
+    /// # Errors
+    /// `io`; `integrity` for a directory that is none of ours.
+    fn survey(&self) -> Result<Survey>;
 
     /// Removes a record, durably. A record that is not there is no error: a caller that was
     /// interrupted repeats itself.
@@ -49,6 +88,13 @@ pub trait RecordStore: Send + Sync {
     /// `io`, `no-space`.
     fn append_log(&self, path: &RecordPath, offset: u64, bytes: &[u8]) -> Result<()>;
 
+    /// Puts a log in place of the one before, if any, as [`RecordStore::put`] does a record, but of
+    /// any length.
+    ///
+    /// # Errors
+    /// `io`, `no-space`; the old log is there then, or the new one.
+    fn replace_log(&self, path: &RecordPath, bytes: &[u8]) -> Result<()>;
+
     /// At most `len` bytes of a log at `offset`, fewer only at its end; nothing when there is none.
     ///
     /// # Errors
@@ -65,6 +111,29 @@ pub trait RecordStore: Send + Sync {
     fn place(&self, path: &RecordPath) -> String;
 }
 
+/// Bytes of a record that are not in its place: they are to be the record, or were until it was
+/// removed. A crash may leave them there; whether they are the record is then decided by
+/// [`super::Records::open`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The record.
+    pub path: RecordPath,
+    /// What the store finds the bytes by.
+    pub token: String,
+}
+
+/// What a store holds.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// All records, sorted.
+    pub records: Vec<RecordPath>,
+    /// All that lies aside.
+    pub asides: Vec<Aside>,
+}
+
+/// How the name of a record ends, where it lies beside what is none.
+pub(super) const RECORD_SUFFIX: &str = ".toml";
+
 #[cfg(test)]
 pub(super) mod suite {
     //! What every store must do; each implementation runs it.
@@ -80,6 +149,34 @@ pub(super) mod suite {
         listing_names_records_and_the_directories_that_hold_them(store);
         records_larger_than_the_limit_are_refused(store);
         a_log_grows_and_its_end_is_overwritten(store);
+        bytes_aside_are_no_record_until_they_are_put_in_place(store);
+    }
+
+    fn bytes_aside_are_no_record_until_they_are_put_in_place(store: &dyn RecordStore) {
+        let record = path("servers/a/r.toml");
+        let written = store.write_aside(&record, b"one").unwrap();
+        assert_eq!(store.get(&record).unwrap(), None);
+        assert_eq!(store.read_aside(&written).unwrap().unwrap(), b"one");
+        assert_eq!(store.survey().unwrap().asides, std::slice::from_ref(&written));
+        store.put_in_place(&written).unwrap();
+        assert_eq!(store.get(&record).unwrap().unwrap(), b"one");
+        assert_eq!(store.read_aside(&written).unwrap(), None);
+
+        let second = store.write_aside(&record, b"two").unwrap();
+        store.drop_aside(&second).unwrap();
+        assert_eq!(store.get(&record).unwrap().unwrap(), b"one");
+
+        let taken = store.take_aside(&record).unwrap().unwrap();
+        assert_eq!(store.get(&record).unwrap(), None);
+        assert!(store.survey().unwrap().records.iter().all(|found| *found != record));
+        store.put_in_place(&taken).unwrap();
+        assert_eq!(store.get(&record).unwrap().unwrap(), b"one");
+        let taken = store.take_aside(&record).unwrap().unwrap();
+        store.drop_aside(&taken).unwrap();
+        assert!(store.survey().unwrap().asides.is_empty());
+        assert!(store.list(&path("servers")).unwrap().is_empty());
+        assert_eq!(store.take_aside(&record).unwrap(), None);
+        assert!(store.write_aside(&record, &vec![b'x'; MAX_RECORD_BYTES + 1]).is_err());
     }
 
     fn a_log_grows_and_its_end_is_overwritten(store: &dyn RecordStore) {
@@ -94,6 +191,10 @@ pub(super) mod suite {
         );
         store.append_log(&log, 5, &[b'x'; super::MAX_RECORD_BYTES]).unwrap();
         assert_eq!(store.read_log(&log, 3, 3).unwrap(), b" 2x");
+        store.replace_log(&log, &[b'y'; super::MAX_RECORD_BYTES + 1]).unwrap();
+        assert_eq!(store.read_log(&log, super::MAX_RECORD_BYTES as u64, 3).unwrap(), b"y");
+        store.append_log(&log, 3, b"x").unwrap();
+        assert_eq!(store.read_log(&log, 0, 99).unwrap(), b"yyyx");
         assert!(store.read_log(&log, 1 << 40, 3).unwrap().is_empty());
         store.remove(&log).unwrap();
     }

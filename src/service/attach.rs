@@ -15,6 +15,7 @@ impl Service {
     /// Opens the data key, the payload and the disk; publishes the disk's file.
     pub(super) fn attach(&self, permit: Permit, entry: &DiskEntry, access: Access) -> Result<()> {
         let work = entry.begin(DiskEvent::Attach)?;
+        self.check_record(entry)?;
         let mut record = entry.state().record.clone();
         let disk = self.open_disk(&permit, &record, access)?;
         record.set_attached(Some(access));

@@ -176,6 +176,15 @@ impl Service {
         self.records.save(&DiskRecord::path_of(record.id)?, record)
     }
 
+    /// Reads a disk's record again before a verb relies on it: it must be the one that is known
+    /// here. The caller has moved the disk's status on, so that nobody else writes it.
+    ///
+    /// # Errors
+    /// `integrity` naming the record when somebody else has changed it.
+    pub(super) fn check_record(&self, entry: &DiskEntry) -> Result<()> {
+        self.records.verify(&DiskRecord::path_of(entry.id())?)
+    }
+
     /// The attached disks, sorted by name.
     pub fn attachments(&self) -> Vec<Arc<Attachment>> {
         self.attached.all()

@@ -3,7 +3,7 @@
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
 use super::record::{DiskRecord, Stage};
-use super::status::DiskEvent;
+use super::status::{DiskEvent, DiskStatus};
 use crate::auth::Permit;
 use crate::error::Result;
 
@@ -11,6 +11,7 @@ impl Service {
     /// Removes payload and record. The record says `deleting` first, so that a restart ends what a
     /// crash left half-done.
     pub(super) fn delete(&self, _permit: Permit, entry: &DiskEntry) -> Result<()> {
+        self.check_record_to_delete(entry)?;
         let work = entry.begin(DiskEvent::Delete)?;
         let mut record = entry.state().record.clone();
         record.stage = Stage::Deleting;
@@ -22,6 +23,17 @@ impl Service {
         self.tell_of_disk("disk.deleted", entry);
         log::info!("disk={} name={} deleted", entry.id(), entry.name());
         Ok(())
+    }
+
+    /// Before the status moves on, since it would say then that the disk is half-deleted. In every
+    /// other status somebody writes the record, or it has gone already.
+    fn check_record_to_delete(&self, entry: &DiskEntry) -> Result<()> {
+        let is_available = || entry.state().status == DiskStatus::Available;
+        match self.check_record(entry) {
+            // Looked at again: a verb may have ended between.
+            Err(_) if is_available() => self.check_record(entry),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn remove_files(&self, record: &DiskRecord) -> Result<()> {

@@ -14,6 +14,7 @@ impl Service {
     /// that a crash leaves at worst a payload that is longer than its disk.
     pub(super) fn extend(&self, _permit: Permit, entry: &DiskEntry, size: ByteLen) -> Result<()> {
         let work = entry.begin(DiskEvent::Extend)?;
+        self.check_record(entry)?;
         let state = entry.state();
         let (mut record, attachment) = (state.record.clone(), state.attachment.clone());
         drop(state);

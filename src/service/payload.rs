@@ -5,6 +5,7 @@ use crate::backing::{Backing, BlockDeviceBacking, FileBacking};
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
+use crate::records::PrivateDir;
 use crate::units::{ByteLen, ByteOffset};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -165,7 +166,11 @@ impl Payloads {
     /// Whether a disk's directory holds nothing: a crash came before its record was written or after
     /// it was removed, and no disk is lost with it.
     pub fn has_empty_directory(&self, id: DiskId) -> bool {
-        std::fs::read_dir(self.directory_of(id)).is_ok_and(|mut entries| entries.next().is_none())
+        // What lies aside of a record that is not there is nothing, see `records`.
+        let is_nothing = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.is_ok_and(|entry| PrivateDir::is_aside(&entry.file_name()))
+        };
+        std::fs::read_dir(self.directory_of(id)).is_ok_and(|mut entries| entries.all(is_nothing))
     }
 
     /// Total and free bytes of the file system that holds the state directory.

@@ -13,6 +13,7 @@ impl Service {
     /// which open. The status keeps other verbs from saving the same record meanwhile.
     pub(super) fn rewrap(&self, permit: Permit, entry: &DiskEntry) -> Result<()> {
         let work = entry.begin(DiskEvent::Rewrap)?;
+        self.check_record(entry)?;
         let mut record = entry.state().record.clone();
         let Some(wrapped) = &record.dk else {
             let message = format!("disk {:?} is not encrypted", entry.name().as_str());

@@ -17,7 +17,7 @@ fn records(root: u8) -> Records {
         bytes.fill(root);
         Ok(())
     });
-    Records::new(Arc::new(MemoryStore::new()), RecordKey::derive(&root.unwrap()).unwrap())
+    Records::open(Arc::new(MemoryStore::new()), RecordKey::derive(&root.unwrap()).unwrap()).unwrap()
 }
 
 /// A disk of two and a half chunks that grows to five; two backups of it, newest first.

@@ -3,7 +3,7 @@
 use crate::support::{Needs, is_running, trial, wait_until};
 use crate::trouble::{
     Amount, CHANGING_CALLS, Call, EVERY_CALL, Injection, Reference, Strace, VERBS, Verb, World,
-    is_tried,
+    difference, is_tried,
 };
 use libtest_mimic::Trial;
 
@@ -48,10 +48,9 @@ fn kill_at(world: &World, verb: &Verb, reference: &Reference, call: &Call) -> bo
     let observed = world.start_and_observe();
     assert!(
         reference.has_restarted(&observed.shape),
-        "{when}: neither old nor new:\n{:#}\nold:\n{:#}\nnew:\n{:#}",
-        observed.shape,
-        reference.old.restarted,
-        reference.new.restarted
+        "{when}: neither old nor new\nfrom old: {}\nfrom new: {}",
+        difference(&observed.shape, &reference.old.restarted),
+        difference(&observed.shape, &reference.new.restarted)
     );
     if said.code == 0 {
         assert_eq!(observed.shape, reference.new.restarted, "{when}: it was acknowledged");

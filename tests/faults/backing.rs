@@ -60,11 +60,17 @@ impl Rig {
 
     #[track_caller]
     fn new() -> Rig {
+        Rig::with("")
+    }
+
+    /// With these lines of `mount.toml` after the others.
+    #[track_caller]
+    fn with(config: &str) -> Rig {
         let directory = tempfile::Builder::new().prefix("evsfs-test-").tempdir().unwrap();
         let place = directory.path().canonicalize().unwrap().join("medium");
         std::fs::create_dir(&place).unwrap();
         let medium = Medium::new(&place, DISK_BYTES);
-        let mount = Setup::with(&format!("backing_dirs = [{place:?}]\n")).mount();
+        let mount = Setup::with(&format!("backing_dirs = [{place:?}]\n{config}")).mount();
         let backing = medium.file();
         let options = ["--encrypted", "--overwrite", "--backing", backing.to_str().unwrap()];
         let file = mount.attached_disk("db", "1M", &options);
@@ -229,18 +235,30 @@ fn short_reads_of_the_backing_are_continued() {
     rig.ledger.must_hold("short reads", buffer.bytes());
 }
 
+/// Each slow request holds one of the event loops, of which there are as many as `threads` says.
 fn a_slow_backing_holds_up_neither_other_disks_nor_verbs() {
-    let mut rig = Rig::new();
+    for (threads, readers) in [(2, 1), (8, 6)] {
+        holds_up_nothing(threads, readers);
+    }
+}
+
+fn holds_up_nothing(threads: usize, readers: u64) {
+    let mut rig = Rig::with(&format!("[mount]\nthreads = {threads}\n"));
     // Read-only: a program that is started closes its copy of a file, and close(2) flushes.
     let file = open(&rig.file, OFlags::RDONLY | OFlags::DIRECT).unwrap();
     let bystander = open_rw(&rig.bystander, OFlags::DIRECT);
     rig.medium.behave(Manner::Slow(Duration::from_secs(2)));
     let began = Instant::now();
     std::thread::scope(|scope| {
-        let slow = scope.spawn(|| {
-            read(&file, 0, 8).unwrap();
-            began.elapsed()
-        });
+        let file = &file;
+        let slow: Vec<_> = (0..readers)
+            .map(|reader| {
+                scope.spawn(move || {
+                    read(file, reader * 8, 8).unwrap();
+                    began.elapsed()
+                })
+            })
+            .collect();
         std::thread::sleep(Duration::from_millis(100));
         let since = Instant::now();
         for _ in 0..20 {
@@ -250,8 +268,10 @@ fn a_slow_backing_holds_up_neither_other_disks_nor_verbs() {
         rig.mount.json(&["status"]);
         rig.mount.evsfs(&["disk", "create", "other", "--size", "1M"]).ok();
         let took = since.elapsed();
-        assert!(took < Duration::from_millis(1500), "the others took {took:?}");
-        assert!(slow.join().unwrap() >= Duration::from_secs(2));
+        assert!(took < Duration::from_millis(1500), "{readers} readers: the others took {took:?}");
+        for reader in slow {
+            assert!(reader.join().unwrap() >= Duration::from_secs(2));
+        }
     });
     let written = rig.open();
     rig.write(&written, 0, 8, 2).unwrap();

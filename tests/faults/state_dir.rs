@@ -2,7 +2,8 @@
 
 use crate::support::{Needs, is_running, trial};
 use crate::trouble::{
-    Amount, CHANGING_CALLS, Call, Injection, Reference, Strace, VERBS, Verb, World, is_tried,
+    Amount, CHANGING_CALLS, Call, Injection, Reference, Strace, VERBS, Verb, World, difference,
+    is_tried,
 };
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -107,14 +108,16 @@ fn fail_at(
         assert!(matches!(said.code, 1 | 4 | 5 | 7 | 8 | 9), "{when}: {said:?}");
         let now = world.observe().shape;
         is_half = has_half_deleted(&now);
+        let is_done = verb.ends_whatever_happens && now == reference.new.live;
         assert!(
-            reference.has_refused(&now) || is_half,
-            "{when}: refused, and yet\n{now:#}\nwas\n{:#}",
-            reference.old.live
+            reference.has_refused(&now) || is_half || is_done,
+            "{when}: refused, and yet\nfrom old: {}\nfrom new: {}",
+            difference(&now, &reference.old.live),
+            difference(&now, &reference.new.live)
         );
         match then {
-            Then::Repeat => drop(world.run(verb).ok()),
-            Then::Crash => {}
+            Then::Repeat if !is_done => drop(world.run(verb).ok()),
+            Then::Repeat | Then::Crash => {}
         }
     }
     world.mount().kill();
@@ -126,11 +129,10 @@ fn fail_at(
     };
     assert!(
         is_expected || verb.ends_whatever_happens,
-        "{when}: {}\n{:#}\nold:\n{:#}\nnew:\n{:#}",
+        "{when}: {}\nfrom old: {}\nfrom new: {}",
         said.stderr,
-        observed.shape,
-        reference.old.restarted,
-        reference.new.restarted
+        difference(&observed.shape, &reference.old.restarted),
+        difference(&observed.shape, &reference.new.restarted)
     );
     world.check_content(&when, &observed);
     world.check_state_dir(&when, verb, &observed);

@@ -65,7 +65,7 @@ impl Rig {
         SoftHsm::initialise(&root_key, &state_dir.join("hsm")).unwrap();
         let hsm = Arc::new(SoftHsm::open(&root_key, &state_dir.join("hsm")).unwrap());
         let store = Arc::new(DirStore::open(&state_dir).unwrap());
-        let records = Records::new(store, hsm.record_key().unwrap());
+        let records = Records::open(store, hsm.record_key().unwrap()).unwrap();
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let kms = Kms::open(records.clone(), hsm, clock.clone()).unwrap();
         let records = Arc::new(records);

@@ -99,10 +99,8 @@ fn service(state_dir: &Path) -> Arc<Service> {
     let hsm = state_dir.join("hsm");
     let hsm = Arc::new(SoftHsm::open(&hsm.join("root.key"), &hsm).unwrap());
     let store = Arc::new(DirStore::open(state_dir).unwrap());
-    let records = Records::new(store, {
-        use evsfs::kms::Hsm;
-        hsm.record_key().unwrap()
-    });
+    let key = evsfs::kms::Hsm::record_key(&*hsm).unwrap();
+    let records = Records::open(store, key).unwrap();
     let kms = Kms::open(records.clone(), hsm, Arc::new(SystemClock)).unwrap();
     let records = Arc::new(records);
     Service::new(Parts {

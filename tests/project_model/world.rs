@@ -49,7 +49,7 @@ impl World {
         let hsm = self.scratch.path().join("hsm");
         let hsm = Arc::new(SoftHsm::open(&self.scratch.path().join("root.key"), &hsm).unwrap());
         let store = Arc::new(DirStore::open(&self.scratch.path().join("state")).unwrap());
-        let records = Records::new(store, hsm.record_key().unwrap());
+        let records = Records::open(store, hsm.record_key().unwrap()).unwrap();
         let kms = Arc::new(Kms::open(records.clone(), hsm, self.clock.clone()).unwrap());
         let records = Arc::new(records);
         let service = Service::new(Parts {

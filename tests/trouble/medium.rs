@@ -81,7 +81,7 @@ impl Medium {
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("evsfs-test-medium".to_owned())];
         // So that one slow access does not slow another.
-        config.n_threads = Some(4);
+        config.n_threads = Some(8);
         let session = fuser::spawn_mount(Served(state.clone()), mountpoint, &config).unwrap();
         Medium { state, mountpoint: mountpoint.to_owned(), session: Some(session) }
     }

@@ -70,9 +70,26 @@ fn carried_out(
     let live = world.observe().shape;
     world.mount().kill();
     let observed = world.start_and_observe();
-    world.check_content("undisturbed", &observed);
-    world.check_state_dir("undisturbed", verb, &observed);
+    if commands.is_empty() {
+        // Nothing was done to a world that was looked at when it was built.
+        world.stop();
+    } else {
+        world.check_content("undisturbed", &observed);
+        world.check_state_dir("undisturbed", verb, &observed);
+    }
     (State { live, restarted: observed.shape }, calls)
+}
+
+/// Where two states differ, line by line.
+pub fn difference(found: &Value, expected: &Value) -> String {
+    let (found, expected) = (format!("{found:#}"), format!("{expected:#}"));
+    let lines = found.lines().zip(expected.lines()).filter(|(found, expected)| found != expected);
+    let shown: Vec<String> = lines
+        .take(5)
+        .map(|(found, expected)| format!("{}, not {}", found.trim(), expected.trim()))
+        .collect();
+    let (found, expected) = (found.lines().count(), expected.lines().count());
+    format!("{} ({found} lines, not {expected})", shown.join("; "))
 }
 
 /// Which calls are tried: all in the long form, in the short one each fifth, beginning at another

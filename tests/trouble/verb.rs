@@ -12,7 +12,8 @@ pub struct Verb {
     /// Commands that lead to a state between old and new that is as good as they are, for verbs
     /// that do two things one after the other.
     pub between: &'static [&'static [&'static str]],
-    /// Whether it is carried out for the time being also when it cannot be written down.
+    /// Whether it goes on when it cannot be written down, or not be finished: a forced detach lasts
+    /// until a restart, and material that was given up is not used again.
     pub ends_whatever_happens: bool,
     /// Whether a kill may leave material in the HSM that no key's record names: it is made first,
     /// since a record without material would be a key that looks usable and is not.
@@ -33,6 +34,9 @@ const fn verb(
         may_leave_material: false,
     }
 }
+
+/// In a command: a file with material for a key.
+pub const MATERIAL: &str = "MATERIAL";
 
 /// All of them.
 pub const VERBS: &[Verb] = &[
@@ -86,6 +90,25 @@ pub const VERBS: &[Verb] = &[
         &["key", "cancel-deletion", "finance"],
     ),
     Verb { may_leave_material: true, ..verb("key_rotate", &[], &["key", "rotate", "finance"]) },
+    Verb {
+        may_leave_material: true,
+        ..verb(
+            "key_import",
+            &[&["key", "create", "own", "--external"]],
+            &["key", "import", "own", "--file", MATERIAL],
+        )
+    },
+    Verb {
+        ends_whatever_happens: true,
+        ..verb(
+            "key_delete_material",
+            &[
+                &["key", "create", "own", "--external"],
+                &["key", "import", "own", "--file", MATERIAL],
+            ],
+            &["key", "delete-material", "own"],
+        )
+    },
     verb("key_rotation", &[], &["key", "rotation", "finance", "on", "--days", "30"]),
     verb("key_set_alias", &[], &["key", "set-alias", "finance", "money"]),
     verb("key_describe", &[], &["key", "describe", "finance", "ledgers"]),

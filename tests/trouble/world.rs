@@ -2,7 +2,7 @@
 
 use super::ledger::Ledger;
 use super::stamp::SECTOR;
-use super::verb::Verb;
+use super::verb::{MATERIAL, Verb};
 use crate::support::{Mount, run, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -58,6 +58,9 @@ impl World {
     pub fn new(mount: Mount) -> World {
         let template = mount.scratch().join("template");
         let world = World { mount, template };
+        let material = world.mount.scratch().join("material");
+        std::fs::write(&material, [7; 32]).unwrap();
+        run("chmod", &["600", material.to_str().unwrap()]).ok();
         for key in ["finance", "other"] {
             world.mount.evsfs(&["key", "create", key]).ok();
         }
@@ -91,13 +94,22 @@ impl World {
     #[track_caller]
     pub fn all(&self, commands: &[&[&str]]) {
         for command in commands {
-            self.mount.evsfs(&confirmed(command)).ok();
+            self.command(command).ok();
         }
+    }
+
+    fn command(&self, command: &[&str]) -> crate::support::Output {
+        let material = self.mount.scratch().join("material");
+        let mut words = confirmed(command);
+        for word in words.iter_mut().filter(|word| **word == MATERIAL) {
+            *word = material.to_str().unwrap();
+        }
+        self.mount.evsfs(&words)
     }
 
     /// Runs a verb's command.
     pub fn run(&self, verb: &Verb) -> crate::support::Output {
-        self.mount.evsfs(&confirmed(verb.command))
+        self.command(verb.command)
     }
 
     /// Keeps a copy of the state directory. No daemon runs.
@@ -213,7 +225,10 @@ impl World {
 
 fn confirmed<'a>(command: &[&'a str]) -> Vec<&'a str> {
     let asks = command.contains(&"--force")
-        || matches!(command, [_, "delete" | "schedule-deletion" | "disable", ..]);
+        || matches!(
+            command,
+            [_, "delete" | "schedule-deletion" | "disable" | "delete-material", ..]
+        );
     command.iter().copied().chain(asks.then_some("--yes")).collect()
 }
 
@@ -265,7 +280,7 @@ fn wanted_files(status: &Value) -> BTreeSet<String> {
 
 fn is_of_the_project(file: &str) -> bool {
     let in_kms = file.strip_prefix("kms/").is_some_and(|name| !name.contains('/'));
-    matches!(file, "lock" | "daemon.log" | "project.toml" | "hsm/root.key")
+    matches!(file, "lock" | "ledger" | "daemon.log" | "project.toml" | "hsm/root.key")
         || in_kms && !file.contains(".new-")
 }
 

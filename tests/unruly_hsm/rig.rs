@@ -172,11 +172,11 @@ fn service(
     mountpoint: &Path,
     kernel: Arc<FuseKernelCache>,
 ) -> Arc<Service> {
-    let records =
-        || Records::new(Arc::new(DirStore::open(state_dir).unwrap()), hsm.record_key().unwrap());
+    let store = Arc::new(DirStore::open(state_dir).unwrap());
+    let records = Records::open(store, hsm.record_key().unwrap()).unwrap();
     let clock = Arc::new(SystemClock);
-    let kms = Kms::open(records(), hsm.clone(), clock.clone()).unwrap();
-    let shared = Arc::new(records());
+    let kms = Kms::open(records.clone(), hsm.clone(), clock.clone()).unwrap();
+    let shared = Arc::new(records);
     Service::new(Parts {
         settings: Settings {
             mountpoint: mountpoint.to_owned(),

@@ -1,14 +1,17 @@
 //! `evsfs check`.
 
 use crate::rig::three_lines;
-use crate::support::{Mount, Needs, Setup, trial};
+use crate::support::{Mount, Needs, Setup, trial, wait_until};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("check_finds_nothing_in_a_sound_directory", Needs::Fuse, check_finds_nothing),
         trial("check_repairs_what_a_crash_left", Needs::Fuse, check_repairs_what_a_crash_left),
+        trial("check_writes_nothing_unless_it_is_told_to", Needs::Fuse, check_writes_nothing),
         trial("check_does_not_run_beside_a_daemon", Needs::Fuse, not_beside_a_daemon),
         trial("init_makes_a_private_state_directory_once", Needs::Nothing, init_makes_it_once),
     ]
@@ -55,6 +58,56 @@ fn check_repairs_what_a_crash_left() {
     assert_eq!(check(&mount, &[]).0, 0);
     mount.start();
     assert_eq!(mount.json(&["disk", "list"]).as_array().unwrap().len(), 1);
+}
+
+/// A key whose material has expired meanwhile, a disk that was being made, records aside: all that a
+/// mount would see to at once.
+fn check_writes_nothing() {
+    let mount = Mount::new();
+    mount.evsfs(&["key", "create", "own", "--external"]).ok();
+    let material = mount.config_path().with_file_name("material");
+    std::fs::write(&material, [7; 32]).unwrap();
+    let expires = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2)).to_string();
+    let file = material.to_str().unwrap();
+    mount.evsfs(&["key", "import", "own", "--file", file, "--expires", &expires]).ok();
+    mount.attached_disk("db", "1M", &["--key", "own"]);
+    mount.kill();
+    let state = mount.state_dir();
+    let disks = state.join("disks");
+    let unfinished = disks.join("00000000-0000-4000-8000-000000000000");
+    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
+        .create(&unfinished)
+        .unwrap();
+    for directory in [state.join("kms"), state.join("hsm"), unfinished] {
+        let name = ".new-00000000-0000-4000-8000-000000000000.x.toml";
+        std::fs::write(directory.join(name), b"left by a crash").unwrap();
+    }
+    wait_until("the material has expired", || jiff::Timestamp::now().to_string() > expires);
+    let tree = tree_of(state);
+    let (_, report) = check(&mount, &[]);
+    assert_eq!(report["checked"], 3, "{report}");
+    assert_eq!(tree_of(state), tree);
+    let config = mount.config_path();
+    mount.evsfs_plain(&["audit", "verify", "-c", config.to_str().unwrap()]).ok();
+    assert_eq!(tree_of(state), tree);
+    check(&mount, &["--repair"]);
+    assert_ne!(tree_of(state), tree);
+}
+
+/// All files below a directory, but the daemon's log, with their bytes.
+fn tree_of(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut tree = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tree.extend(tree_of(&path));
+            tree.insert(path, None);
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            tree.insert(path, Some(bytes));
+        }
+    }
+    tree
 }
 
 fn not_beside_a_daemon() {

@@ -3,6 +3,7 @@
 use crate::rig::three_lines;
 use crate::support::{Mount, Needs, Output, trial};
 use libtest_mimic::Trial;
+use serde_json::json;
 use std::path::PathBuf;
 
 pub fn trials() -> Vec<Trial> {
@@ -13,9 +14,19 @@ pub fn trials() -> Vec<Trial> {
             a_damaged_disk_record,
         ),
         trial(
-            "a_damaged_key_record_stops_the_mount_with_its_name",
+            "a_damaged_key_record_makes_that_key_unusable_and_no_other",
             Needs::Fuse,
             a_damaged_key_record,
+        ),
+        trial(
+            "s5_a_record_edited_while_mounted_is_refused_at_the_next_use",
+            Needs::Fuse,
+            s5_a_record_edited_while_mounted,
+        ),
+        trial(
+            "an_older_record_is_accepted_when_the_administrator_says_so",
+            Needs::Fuse,
+            an_older_record_is_accepted,
         ),
         trial("a_payload_shorter_than_its_disk_is_refused", Needs::Fuse, a_short_payload),
         trial(
@@ -54,7 +65,7 @@ const DAMAGES: [Damage; 6] = [
         String::from_utf8(bytes).unwrap()
     }),
     ("a line added", |text| format!("{text}\nowner = 1000\n")),
-    ("of a newer format", |text| text.replacen("format = 1", "format = 99", 1)),
+    ("of a newer format", |text| text.replacen("format = 2", "format = 99", 1)),
     ("not a document", |_| "\u{0}\u{1}garbage = [[[".to_owned()),
 ];
 
@@ -111,8 +122,8 @@ fn key_record(mount: &Mount, alias: &str) -> PathBuf {
     mount.state_dir().join("kms/keys").join(format!("{id}.toml"))
 }
 
-/// RULES K8: a key record that was edited is refused, and with it the mount: the project does not
-/// begin to work on a part of its keys.
+/// RULES K8: a key record that was edited is refused with the file named; other keys, and their disks,
+/// are served.
 fn a_damaged_key_record() {
     let mount = two_disks();
     let record = key_record(&mount, "hurt");
@@ -124,15 +135,107 @@ fn a_damaged_key_record() {
         assert_eq!(checked.code, 7, "{what}: {checked:?}");
         let all = format!("{}{}", checked.stdout, checked.stderr);
         assert!(all.contains(record.file_name().unwrap().to_str().unwrap()), "{what}: {all}");
-        let [_, why, fix] = three_lines(mount.try_start(), 7, "EVSFS.integrity");
-        assert!(why.contains(record.to_str().unwrap()), "{what}: {why}");
-        assert!(fix.contains(record.to_str().unwrap()), "{what}: {fix}");
-        assert!(!mount.mountpoint().join(".evs").exists(), "{what}");
+        mount.start();
+        is_served(&mount, "whole");
+        let attach = mount.evsfs(&["disk", "attach", "hurt"]);
+        let exit = attach.code;
+        assert!([2, 7].contains(&exit), "{what}: {attach:?}");
+        let id = record.file_stem().unwrap().to_str().unwrap();
+        for refused in [attach, mount.evsfs(&["key", "show", id])] {
+            let text = refused.refused(exit);
+            assert!(text.contains(record.to_str().unwrap()), "{what}: {text}");
+            assert_eq!(text.lines().count(), 3, "{what}: {text}");
+        }
+        // Its alias is not known, so no other key gets one.
+        mount.evsfs(&["key", "create", "another"]).refused(exit);
+        let keys = mount.json(&["key", "list"]);
+        let damaged = keys.as_array().unwrap().iter().find(|key| key["id"] == id).unwrap();
+        assert_eq!((&damaged["state"], &damaged["alias"]), (&json!("damaged"), &json!(id)));
+        assert_eq!(damaged["disks"], json!(["hurt"]));
+        assert_eq!(mount.read_control("disks/hurt/key-state"), "damaged");
+        assert!(log_of(&mount).contains(record.to_str().unwrap()));
+        mount.stop();
     }
     std::fs::write(&record, &sound).unwrap();
     mount.start();
+    mount.evsfs(&["disk", "attach", "hurt"]).ok();
     is_served(&mount, "hurt");
     is_served(&mount, "whole");
+}
+
+/// RULES K8: edited while the daemon runs, a record is refused at the next use; what is attached goes
+/// on, and so does everything else.
+fn s5_a_record_edited_while_mounted() {
+    let mount = two_disks();
+    let record = key_record(&mount, "hurt");
+    let enabled = std::fs::read_to_string(&record).unwrap();
+    mount.evsfs(&["key", "disable", "hurt"]).ok();
+    let disabled = std::fs::read_to_string(&record).unwrap();
+    let edited = disabled.replace("state = \"disabled\"", "state = \"enabled\"");
+    assert_ne!(edited, disabled);
+    for (what, text) in [("edited", edited), ("put back", enabled)] {
+        std::fs::write(&record, text).unwrap();
+        is_served(&mount, "hurt");
+        for verb in [
+            &["key", "enable", "hurt"][..],
+            &["disk", "create", "new", "--size", "1M", "--encrypted", "--key", "hurt"],
+        ] {
+            let text = mount.evsfs(verb).refused(7);
+            assert!(text.contains(record.to_str().unwrap()), "{what}: {text}");
+        }
+        assert_eq!(mount.json(&["key", "show", "hurt"])["state"], "disabled", "{what}");
+    }
+    mount.evsfs(&["disk", "detach", "hurt"]).ok();
+    let text = mount.evsfs(&["disk", "attach", "hurt"]).refused(7);
+    assert!(text.contains(record.to_str().unwrap()), "{text}");
+    std::fs::write(&record, &disabled).unwrap();
+    mount.evsfs(&["disk", "attach", "hurt"]).refused(5);
+    mount.evsfs(&["key", "enable", "hurt"]).ok();
+    mount.evsfs(&["disk", "attach", "hurt"]).ok();
+    is_served(&mount, "hurt");
+
+    let record = mount.payload("whole").with_file_name("disk.toml");
+    let attached = std::fs::read(&record).unwrap();
+    mount.evsfs(&["disk", "detach", "whole"]).ok();
+    let detached = std::fs::read(&record).unwrap();
+    std::fs::write(&record, attached).unwrap();
+    for verb in [
+        &["disk", "attach", "whole"][..],
+        &["disk", "extend", "whole", "--size", "2M"],
+        &["disk", "rewrap", "whole"],
+        &["disk", "delete", "whole", "--yes"],
+    ] {
+        let text = mount.evsfs(verb).refused(7);
+        assert!(text.contains(record.to_str().unwrap()), "{text}");
+    }
+    is_served(&mount, "hurt");
+    std::fs::write(&record, detached).unwrap();
+    mount.evsfs(&["disk", "attach", "whole"]).ok();
+    is_served(&mount, "whole");
+}
+
+/// `check --accept` is for who has put an older record back on purpose.
+fn an_older_record_is_accepted() {
+    let mount = two_disks();
+    let record = key_record(&mount, "hurt");
+    let older = std::fs::read(&record).unwrap();
+    mount.evsfs(&["key", "disable", "hurt"]).ok();
+    mount.stop();
+    std::fs::write(&record, older).unwrap();
+    let text = check(&mount);
+    assert!(text.stdout.contains(record.to_str().unwrap()), "{text:?}");
+    text.refused(7);
+    let config = mount.config_path();
+    let accept = ["check", "--accept", "-c", config.to_str().unwrap()];
+    let said = mount.evsfs_plain(&accept).ok();
+    assert!(said.contains(record.to_str().unwrap()), "{said}");
+    check(&mount).ok();
+    mount.start();
+    assert_eq!(mount.json(&["key", "show", "hurt"])["state"], "enabled");
+    is_served(&mount, "hurt");
+    let audit = mount.read_control("audit");
+    assert!(audit.contains("acceptRecords"), "{audit}");
+    mount.evsfs(&["audit", "verify"]).ok();
 }
 
 fn a_short_payload() {

@@ -1,8 +1,9 @@
 //! Disks.
 
+use super::key::DAMAGED;
 use crate::auth::{Action, Caller};
 use crate::disk::Access;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::{DiskId, Name, Uid};
 use crate::service::{DiskEntry, Service};
 use serde::Serialize;
@@ -20,9 +21,9 @@ pub struct DiskInfo {
     pub size: u64,
     /// Whether it is encrypted, for life.
     pub encrypted: bool,
-    /// The alias of its master key, or the key's id when the key is gone.
+    /// The alias of its master key, or the key's id when the key is gone or damaged.
     pub key: Option<String>,
-    /// `enabled`, `disabled`, `pending-deletion`, `pending-import` or `gone`.
+    /// `enabled`, `disabled`, `pending-deletion`, `pending-import`, `gone` or `damaged`.
     pub key_state: Option<&'static str>,
     /// The version of the master key that wraps its data key.
     pub key_version: Option<u32>,
@@ -57,7 +58,7 @@ impl Service {
         let status = state.status;
         drop(state);
         let key = record.dk.as_ref().map(|dk| dk.key);
-        let view = key.map(|id| (id, self.kms.by_id(id).ok()));
+        let view = key.map(|id| (id, self.kms.by_id(id)));
         DiskInfo {
             id: record.id,
             name: entry.name().clone(),
@@ -65,12 +66,13 @@ impl Service {
             size: record.size().get(),
             encrypted: record.is_encrypted(),
             key: view.as_ref().map(|(id, view)| match view {
-                Some(view) => view.alias.to_string(),
-                None => id.to_string(),
+                Ok(view) => view.alias.to_string(),
+                Err(_) => id.to_string(),
             }),
             key_state: view.as_ref().map(|(_, view)| match view {
-                Some(view) => view.state.name(),
-                None => "gone",
+                Ok(view) => view.state.name(),
+                Err(error) if error.kind() == ErrorKind::KeyGone => "gone",
+                Err(_) => DAMAGED,
             }),
             key_version: record.dk.as_ref().map(|dk| dk.version),
             sector_size: record.sector_size().len().get(),

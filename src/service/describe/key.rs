@@ -8,16 +8,20 @@ use crate::service::Service;
 use crate::service::dependants::Dependants;
 use serde::Serialize;
 
+/// What is shown as the state of a key whose record cannot be used.
+pub(super) const DAMAGED: &str = "damaged";
+
 /// A key; the fields are the files of its control directory.
 #[derive(Debug, Clone, Serialize)]
 pub struct KeyInfo {
     /// Its id.
     pub id: KeyId,
-    /// Its alias.
+    /// Its alias; its id when it is damaged.
     pub alias: Alias,
-    /// `enabled`, `disabled`, `pending-deletion` or `pending-import`.
+    /// `enabled`, `disabled`, `pending-deletion` or `pending-import`; `damaged` when its record cannot
+    /// be used, and then the description says why.
     pub state: &'static str,
-    /// `kms` or `external`.
+    /// `kms` or `external`; `unknown` when it is damaged.
     pub origin: &'static str,
     /// When it was made, RFC 3339.
     pub created: String,
@@ -86,14 +90,64 @@ impl From<ImportParameters> for ImportParametersInfo {
 }
 
 impl Service {
-    /// All keys as replies show them, the default key first.
+    /// All keys as replies show them, the default key first, damaged ones last.
     pub(in crate::service) fn describe_keys(&self, caller: Caller) -> Vec<KeyInfo> {
         let mut all = self.dependants_by_key(caller);
-        self.kms
-            .list()
-            .iter()
-            .map(|view| self.key_info(caller, view, all.remove(&view.id).unwrap_or_default()))
-            .collect()
+        let mut of = |id| all.remove(&id).unwrap_or_default();
+        let keys = self.kms.list();
+        let sound = keys.iter().map(|view| self.key_info(caller, view, of(view.id)));
+        let mut keys: Vec<KeyInfo> = sound.collect();
+        for key in self.kms.damaged() {
+            // What is no key's file is in the log and in `evsfs check` only.
+            if let Some(id) = key.id
+                && let Ok(alias) = Alias::parse(&id.to_string())
+            {
+                keys.push(self.damaged_key_info(caller, id, alias, &key.problem, of(id)));
+            }
+        }
+        keys
+    }
+
+    /// A key of which nothing is known but its id, which stands in the place of its alias.
+    fn damaged_key_info(
+        &self,
+        caller: Caller,
+        id: KeyId,
+        alias: Alias,
+        problem: &str,
+        dependants: Dependants,
+    ) -> KeyInfo {
+        let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
+        KeyInfo {
+            id,
+            alias,
+            state: DAMAGED,
+            origin: "unknown",
+            created: String::new(),
+            deletion_date: None,
+            version: 0,
+            rotation: String::new(),
+            rotation_date: None,
+            expiry_date: None,
+            versions: Vec::new(),
+            description: problem.to_owned(),
+            deletion_waits_until: None,
+            disks: dependants.disks,
+            attached_disks: dependants.attached,
+            images: dependants.images,
+            foreign_images,
+            foreign_disks,
+        }
+    }
+
+    /// How many disks and images of other owners there are, for those who may know.
+    fn foreign_counts(
+        &self,
+        caller: Caller,
+        dependants: &Dependants,
+    ) -> (Option<usize>, Option<usize>) {
+        let tell = |count| self.authority.allows(caller, Action::ManageKeys).then_some(count);
+        (tell(dependants.foreign), tell(dependants.foreign_images))
     }
 
     /// A key as replies and control files show it.
@@ -103,6 +157,7 @@ impl Service {
     }
 
     fn key_info(&self, caller: Caller, view: &KeyView, dependants: Dependants) -> KeyInfo {
+        let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
         let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
             version,
             created: shown_time(*created),
@@ -125,17 +180,11 @@ impl Service {
             versions: versions.collect(),
             description: view.description.to_string(),
             deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
+            foreign_disks,
             disks: dependants.disks,
             attached_disks: dependants.attached,
-            foreign_disks: self
-                .authority
-                .allows(caller, Action::ManageKeys)
-                .then_some(dependants.foreign),
             images: dependants.images,
-            foreign_images: self
-                .authority
-                .allows(caller, Action::ManageKeys)
-                .then_some(dependants.foreign_images),
+            foreign_images,
         }
     }
 }

@@ -6,8 +6,9 @@ use crate::archive::{Archive, Meter, NewArchive, Sealing, write_full};
 use crate::auth::Caller;
 use crate::crypto::{SectorCipher, WrappedDk};
 use crate::disk::SealedSource;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, DiskId, ImageId, Name};
+use crate::records::PrivateDir;
 use crate::service::describe::shown_time;
 use crate::service::{Service, Stage};
 use crate::units::SectorSize;
@@ -91,6 +92,11 @@ impl Service {
         remove_file(&place.join(UPLOAD))?;
         Archive::remove_files(&place)?;
         self.records.remove(&ImageRecord::path_of(id)?)?;
+        // What writers whose removal failed too have left aside of the record.
+        match PrivateDir::open(&place).and_then(|directory| directory.remove_leftovers()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         match std::fs::remove_dir(&place) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io(format!("removing {}", place.display()), error))

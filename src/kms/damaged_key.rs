@@ -1,0 +1,59 @@
+//! A key whose record cannot be used: it alone is refused, by the name of its file.
+
+use super::key::KeyView;
+use super::key_ring::KeyRing;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::KeyId;
+use crate::records::Records;
+use std::path::PathBuf;
+
+/// A record that was edited, deleted, put back as it was earlier, or contradicts itself or another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedKey {
+    /// The key, as far as the file's name tells it.
+    pub id: Option<KeyId>,
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+    kind: ErrorKind,
+}
+
+/// What is found of keys by somebody who only looks.
+#[derive(Debug)]
+pub struct KeyFindings {
+    /// The sound ones, by alias, the default key first.
+    pub keys: Vec<KeyView>,
+    /// The others.
+    pub damaged: Vec<DamagedKey>,
+}
+
+/// Looks at all keys of a project, and does nothing to them, whatever is due.
+///
+/// # Errors
+/// What the store reports; damage is no error.
+pub fn examine_keys(records: &Records) -> Result<KeyFindings> {
+    let ring = KeyRing::open(records.clone())?;
+    let keys = ring.all().iter().map(|key| key.view()).collect();
+    Ok(KeyFindings { keys, damaged: ring.damaged().to_vec() })
+}
+
+impl DamagedKey {
+    pub(super) fn new(id: Option<KeyId>, file: String, error: &Error) -> Self {
+        let remedy = error.suggested_remedy().unwrap_or("evsfs check").to_owned();
+        let (file, problem) = (PathBuf::from(file), error.explained());
+        DamagedKey { id, file, problem, remedy, kind: error.kind() }
+    }
+
+    /// Whether an error is about what lies there, and not about the store.
+    pub(super) fn is_damage(error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::Integrity | ErrorKind::Unsupported)
+    }
+
+    /// The refusal of whatever needs the key.
+    pub fn refusal(&self) -> Error {
+        Error::new(self.kind, self.problem.clone()).remedy(self.remedy.clone())
+    }
+}
