@@ -1,8 +1,9 @@
 //! `evsfs disk`.
 
 use super::agency;
-use super::args::{DiskCommand, DiskCreateArgs};
+use super::args::DiskCommand;
 use super::blast_radius;
+use super::disk_args::DiskCreateArgs;
 use super::failure::Outcome;
 use super::job;
 use super::object::Object;

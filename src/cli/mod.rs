@@ -22,6 +22,7 @@ mod blast_radius;
 mod check;
 mod client;
 mod disk;
+mod disk_args;
 mod events;
 mod failure;
 mod hidden_line;

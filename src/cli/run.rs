@@ -217,7 +217,7 @@ mod tests {
                 r#"{"op":"disk.create","name":"db","size":1048576,"encrypted":false,"sector_size":512,"backing":"/dev/sdb"}"#,
             ),
             (
-                "evsfs disk create db --from backup:b --key evs/default",
+                "evsfs disk create db --from backup:b --key evs/default --no-wait",
                 r#"{"op":"disk.create","name":"db","encrypted":true,"key":"evs/default","from":"backup:b"}"#,
             ),
             ("evsfs disk show db", r#"{"op":"disk.show","name":"db"}"#),

@@ -24,24 +24,20 @@ evsfs control directory
 
   keys/create               write: alias=finance [description=\"...\"] [origin=external]
   keys/ALIAS/...            one value a file: state created deletion-date disks attached-disks ...
-  keys/ALIAS/enable, disable, cancel-deletion         write: a newline
-  keys/ALIAS/rotate, delete-material                  write: a newline
+  keys/ALIAS/enable, disable, cancel-deletion, rotate, delete-material      write: a newline
   keys/ALIAS/rotation                                 write: off, on, or on and a number of days
   keys/ALIAS/import-parameters                        write: a newline; read: the key to wrap under
   keys/ALIAS/import         write: material=HEX or wrapped=HEX [token=TOKEN] [expires=DATE]
   keys/ALIAS/schedule-deletion                        write: the number of days, 7 to 1096
   keys/ALIAS/confirm-deletion                         write: the key's alias
 
-  images/create             write: name=web disk=db, or name=web image=other [encrypted=yes] [key=ALIAS],
-                            or name=web size=10G [encrypted=yes] [key=ALIAS] and then its data
-  images/NAME/...           one value a file: status size stored encrypted key source ...
-  images/NAME/data          read: an unencrypted image's content; write it once while importing, and
-  images/NAME/finish        write: a newline, before `data` is closed, when all of it is written
+  images/create             write: name=web and disk=db, image=other, or size=10G to write its data
+                            [encrypted=yes] [key=ALIAS]
+  images/NAME/data          read: its content, if not encrypted; write: once, while it is imported
+  images/NAME/finish        write: a newline, when all is written and before `data` is closed
   images/NAME/delete        write: the image's name
-
   servers/create            write: name=web image=deb [data-disks=\"name=a,size=1G name=b,size=2G\"]
-  servers/NAME/...          one value a file: status image system-disk data-disks attached ...
-  servers/NAME/delete       write: the server's name, and with-data-disks if they go too
+  servers/NAME/delete       write: the server's name [with-data-disks]
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...
   jobs/ID/cancel            write: a newline
