@@ -280,7 +280,7 @@ fn wanted_files(status: &Value) -> BTreeSet<String> {
 
 fn is_of_the_project(file: &str) -> bool {
     let in_kms = file.strip_prefix("kms/").is_some_and(|name| !name.contains('/'));
-    matches!(file, "lock" | "daemon.log" | "project.toml" | "hsm/root.key")
+    matches!(file, "lock" | "ledger" | "daemon.log" | "project.toml" | "hsm/root.key")
         || in_kms && !file.contains(".new-")
 }
 
