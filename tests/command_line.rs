@@ -112,3 +112,48 @@ fn bench_in_memory_takes_no_mount_and_shows_every_kernel_and_both_kinds_of_disk(
         assert!(text.contains(part), "{text}");
     }
 }
+
+/// What `evsfs help` names, and what each of these names, as words: `["disk", "create"]`.
+fn verbs(nowhere: &Path, words: &[&str]) -> Vec<Vec<String>> {
+    let output = evsfs(nowhere, &[words, &["--help"]].concat());
+    let help = String::from_utf8(output.stdout).unwrap();
+    let Some((_, commands)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let lines = commands.lines().take_while(|line| line.starts_with("  "));
+    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let mut found = Vec::new();
+    for name in names.filter(|name| !name.is_empty() && *name != "help") {
+        let words: Vec<&str> = words.iter().copied().chain([name]).collect();
+        found.push(words.iter().map(ToString::to_string).collect());
+        found.extend(verbs(nowhere, &words));
+    }
+    found
+}
+
+#[test]
+fn every_verb_has_a_manual_page_and_is_completed_by_every_shell() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let directory = nowhere.path().join("man1");
+    let output = evsfs(nowhere.path(), &["man", directory.to_str().unwrap(), "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let scripts = ["bash", "zsh", "fish"].map(|shell| {
+        let output = evsfs(nowhere.path(), &["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        String::from_utf8(output.stdout).unwrap()
+    });
+    let verbs = verbs(nowhere.path(), &[]);
+    assert!(verbs.len() > 40, "{verbs:?}");
+    for verb in &verbs {
+        let page = directory.join(format!("evsfs-{}.1", verb.join("-")));
+        let text =
+            std::fs::read_to_string(&page).unwrap_or_else(|_| panic!("{verb:?} has no page"));
+        let synopsis = format!("evsfs {}", verb.join(" "));
+        assert!(text.replace("\\-", "-").contains(&synopsis), "{}: {text}", page.display());
+        for script in &scripts {
+            assert!(script.contains(verb.last().unwrap()), "{verb:?}");
+        }
+    }
+    let pages = std::fs::read_dir(&directory).unwrap().count();
+    assert_eq!(pages, verbs.len() + 1, "evsfs.1 and a page a verb");
+    refused(&evsfs(nowhere.path(), &["man", "/proc/nowhere"]), 1);
+    refused(&evsfs(nowhere.path(), &["completions", "tcsh"]), 2);
+}

@@ -60,6 +60,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("cryptoki::", &["src/kms/"]),
     ("toml::", &["src/config/", "src/records/"]),
     ("clap::", &["src/cli/"]),
+    ("clap_complete::", &["src/cli/"]),
+    ("clap_mangen::", &["src/cli/"]),
 ];
 
 const MAX_PRODUCTION_LINES: usize = 500;

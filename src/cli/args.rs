@@ -82,6 +82,16 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Measure the ciphers and the way of data on this machine
     Bench(BenchArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// Which: bash, elvish, fish, powershell or zsh
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory, a page a command
+    Man {
+        /// Where to, made if it is missing
+        directory: PathBuf,
+    },
 }
 
 /// Where a passphrase or PIN is taken from; without any of them it is asked for at the terminal.
@@ -383,6 +393,8 @@ impl Command {
             Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
             Command::Bench(_) => "not everything was measured".to_owned(),
+            Command::Completions { .. } => "the completions were not printed".to_owned(),
+            Command::Man { .. } => "not all manual pages were written".to_owned(),
             Command::Audit(AuditCommand::Show { .. }) => "the audit log cannot be shown".to_owned(),
             Command::Audit(AuditCommand::Verify(_)) => "the audit log is not verified".to_owned(),
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => {
@@ -410,6 +422,8 @@ impl Command {
             Command::Events { .. } => "events",
             Command::Check(_) => "check",
             Command::Bench(_) => "bench",
+            Command::Completions { .. } => "completions",
+            Command::Man { .. } => "man",
             Command::Audit(AuditCommand::Show { .. }) => "audit show",
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",

@@ -30,6 +30,7 @@ mod init;
 mod job;
 mod job_args;
 mod key;
+mod manual;
 mod material;
 mod mount;
 mod mounts;

@@ -7,7 +7,7 @@ use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
 use super::{
-    agency, audit, bench, check, disk, events, hsm, init, job, key, mount, status, umount,
+    agency, audit, bench, check, disk, events, hsm, init, job, key, manual, mount, status, umount,
 };
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
@@ -79,6 +79,8 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Agency(command) => agency::run(session, *command),
         Command::Check(args) => check::run(session, args),
         Command::Bench(args) => bench::run(session, args),
+        Command::Completions { shell } => manual::print_completions(session, *shell),
+        Command::Man { directory } => manual::write_pages(session, directory),
     }
 }
 

@@ -107,7 +107,7 @@ impl RecordStore for DirStore {
         let made = self.make_directories_of(path)?;
         let directory = made.as_ref().unwrap_or(&self.root);
         let token = directory.write_aside(path.name(), bytes)?;
-        directory.sync()?;
+        directory.sync().inspect_err(|_| directory.remove_leftover(&token))?;
         Ok(Aside { path: path.clone(), token })
     }
 
@@ -131,6 +131,8 @@ impl RecordStore for DirStore {
         let _shape = self.shape.write();
         let Some(directory) = self.directory_of(&aside.path)? else { return Ok(()) };
         directory.remove(&aside.token)?;
+        // What a failed writer could not remove can go with it.
+        directory.remove_leftovers_of(aside.path.name())?;
         self.remove_empty_directories_of(&aside.path)
     }
 

@@ -64,7 +64,7 @@ impl RecordStore for MemoryStore {
     }
 
     fn drop_aside(&self, aside: &Aside) -> Result<()> {
-        self.asides.lock().remove(&aside.token);
+        self.asides.lock().retain(|_, (path, _)| *path != aside.path);
         Ok(())
     }
 

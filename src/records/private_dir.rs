@@ -258,7 +258,7 @@ impl PrivateDir {
     }
 
     /// Best effort: the next start removes what is left here.
-    fn remove_leftover(&self, unfinished: &str) {
+    pub(super) fn remove_leftover(&self, unfinished: &str) {
         let _ = rustix::fs::unlinkat(&self.fd, unfinished, AtFlags::empty());
     }
 

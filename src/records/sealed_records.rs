@@ -52,14 +52,18 @@ impl Records {
             }
         };
         let records = Records { store, key, ledger: Arc::new(ledger), only_to_look: None };
+        let mut to_drop = Vec::new();
         for aside in &survey.asides {
-            match records.bytes_to_put_in_place(aside)? {
-                Some(_) => {
-                    log::info!("event=record-finished record={}", aside.path);
-                    records.store.put_in_place(aside)?;
-                }
-                None => records.store.drop_aside(aside)?,
+            if records.bytes_to_put_in_place(aside)?.is_some() {
+                log::info!("event=record-finished record={}", aside.path);
+                records.store.put_in_place(aside)?;
+            } else {
+                to_drop.push(aside);
             }
+        }
+        // Last, since others of the same record go with each.
+        for aside in to_drop {
+            records.store.drop_aside(aside)?;
         }
         Ok(records)
     }

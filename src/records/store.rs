@@ -48,7 +48,7 @@ pub trait RecordStore: Send + Sync {
     /// `io`; both are as they were.
     fn put_in_place(&self, aside: &Aside) -> Result<()>;
 
-    /// Removes bytes that lie aside, durably.
+    /// Removes bytes that lie aside, durably, and all others that lie aside of the same record.
     ///
     /// # Errors
     /// `io`.

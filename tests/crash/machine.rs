@@ -56,10 +56,17 @@ impl Machine {
     /// Switches it on again.
     #[track_caller]
     pub fn boot(&self) {
+        assert_eq!(self.try_boot(), None);
+    }
+
+    /// Switches it on again; why nothing was mounted, if so.
+    #[track_caller]
+    pub fn try_boot(&self) -> Option<String> {
         let disk = LoopDevice::over(&self.medium.file(), &[]);
         run("mount", &[disk.path(), self.place().to_str().unwrap()]).ok();
         *self.disk.lock().unwrap() = Some(disk);
-        self.mount.start();
+        let started = self.mount.try_start();
+        (started.code != 0).then_some(started.stderr)
     }
 
     /// Stops the daemon and has the file system and the state directory checked.
