@@ -72,12 +72,6 @@ impl Rig {
         }
     }
 
-    /// Whether the token is there: SoftHSM2 writes its files in place, and loses the token when it
-    /// is killed at that.
-    fn has_token(&self) -> bool {
-        run("softhsm2-util", &["--show-slots"]).stdout.contains(&self.token.label)
-    }
-
     /// Moves the keys to its end or its kill; the exit code.
     fn migrate(&self, calls: &str, injection: Option<(Injection, &str)>) -> i32 {
         use std::os::unix::process::ExitStatusExt;
@@ -134,13 +128,24 @@ fn a_move_to_a_token_that_is_killed_at_any_call_is_not_begun_or_can_be_finished(
             rig.check(&rig.mount.config_path(), &when);
             stayed += 1;
         }
-        if !rig.has_token() {
+        // Whatever was done: with the next attempt it is done, or it was done before.
+        let (from, to) = (rig.mount.config_path(), rig.to());
+        let again = rig.mount.evsfs_plain(&[
+            "hsm",
+            "migrate",
+            "-c",
+            from.to_str().unwrap(),
+            "--to",
+            to.to_str().unwrap(),
+        ]);
+        if again.code == 8 {
+            // SoftHSM2 writes its files in place, and loses an object or all when it is killed at
+            // that. Until all records have been written the keys are where they were.
+            assert_eq!(old.code, 0, "{when}: {again:?}");
             lost += 1;
             continue;
         }
-        // Whatever was done: with the next attempt it is done, or it was done before.
-        let again = rig.migrate("getpid", None);
-        assert!(matches!(again, 0 | 3), "{when}: {again}");
+        assert!(matches!(again.code, 0 | 3), "{when}: {again:?}");
         rig.check(&rig.to(), &when);
         finished += 1;
     }
@@ -149,5 +154,5 @@ fn a_move_to_a_token_that_is_killed_at_any_call_is_not_begun_or_can_be_finished(
          {lost} lost the token",
         calls.len()
     );
-    assert!(stayed > 0 && finished > stayed);
+    assert!(stayed > lost && finished > stayed / 2);
 }
