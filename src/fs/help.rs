@@ -14,7 +14,7 @@ evsfs control directory
   audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
-                            [sector-size=512|4096] [backing=PATH]
+                            [sector-size=512|4096] [backing=PATH] [from=image:NAME]
   disks/NAME/...            one value a file: status size encrypted key key-state ...
   disks/NAME/attach         write: rw, ro, or a newline
   disks/NAME/detach         write: a newline, or force
@@ -31,6 +31,17 @@ evsfs control directory
   keys/ALIAS/import         write: material=HEX or wrapped=HEX [token=TOKEN] [expires=DATE]
   keys/ALIAS/schedule-deletion                        write: the number of days, 7 to 1096
   keys/ALIAS/confirm-deletion                         write: the key's alias
+
+  images/create             write: name=web disk=db, or name=web image=other [encrypted=yes] [key=ALIAS],
+                            or name=web size=10G [encrypted=yes] [key=ALIAS] and then its data
+  images/NAME/...           one value a file: status size stored encrypted key source ...
+  images/NAME/data          read: an unencrypted image's content; write it once while importing, and
+  images/NAME/finish        write: a newline, before `data` is closed, when all of it is written
+  images/NAME/delete        write: the image's name
+
+  servers/create            write: name=web image=deb [data-disks=\"name=a,size=1G name=b,size=2G\"]
+  servers/NAME/...          one value a file: status image system-disk data-disks attached ...
+  servers/NAME/delete       write: the server's name, and with-data-disks if they go too
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...
   jobs/ID/cancel            write: a newline

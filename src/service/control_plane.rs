@@ -4,10 +4,12 @@ use super::attached::Attached;
 use super::attachment::{Attachment, AttachmentId};
 use super::catalogue::{Catalogue, DiskEntry};
 use super::events::Events;
+use super::images::Images;
 use super::jobs::Jobs;
 use super::kernel_cache::KernelCache;
 use super::payload::Payloads;
 use super::record::DiskRecord;
+use super::servers::Servers;
 use super::settings::Settings;
 use super::stop::StopSwitch;
 use crate::auth::{Action, Authority, Caller, Permit, Project};
@@ -48,6 +50,8 @@ pub struct Service {
     pub(super) kernel: Arc<dyn KernelCache>,
     pub(super) payloads: Payloads,
     pub(super) catalogue: Catalogue,
+    pub(super) images: Images,
+    pub(super) servers: Servers,
     pub(super) started: jiff::Timestamp,
     pub(super) jobs: Jobs,
     pub(super) events: Events,
@@ -77,6 +81,8 @@ impl Service {
             kernel,
             payloads,
             catalogue: Catalogue::default(),
+            images: Images::default(),
+            servers: Servers::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
         })

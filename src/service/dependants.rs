@@ -1,7 +1,8 @@
-//! What depends on a key: the blast radius of disabling or deleting it.
+//! What depends on a key, disks and images: the blast radius of disabling or deleting it.
 
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
+use super::images::ImageEntry;
 use crate::auth::{Action, Caller};
 use crate::id::{KeyId, Name};
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +17,10 @@ pub(super) struct Dependants {
     /// How many more there are, for callers who manage keys: the names of other owners' disks are
     /// not theirs to know (RULES A7), but they must not take a key for unused that is not.
     pub foreign: usize,
+    /// The images under it that the caller may see, sorted.
+    pub images: Vec<Name>,
+    /// How many more images there are, as for disks.
+    pub foreign_images: usize,
     /// How many data keys each version of the key has wrapped: of all disks for callers who manage
     /// keys, since the number tells whether an old version is still needed; of those the caller may
     /// see for others.
@@ -31,10 +36,15 @@ impl Service {
                 self.add_dependant(caller, &entry, version, &mut dependants);
             }
         }
+        for entry in self.images.all() {
+            if let Some((_, version)) = version_of_image(&entry).filter(|(of, _)| *of == key) {
+                self.add_image(caller, &entry, version, &mut dependants);
+            }
+        }
         dependants
     }
 
-    /// What depends on each key, found in one pass over the disks.
+    /// What depends on each key, found in one pass over disks and images.
     pub(super) fn dependants_by_key(&self, caller: Caller) -> HashMap<KeyId, Dependants> {
         let mut all = HashMap::new();
         for entry in self.catalogue.all() {
@@ -42,7 +52,30 @@ impl Service {
                 self.add_dependant(caller, &entry, version, all.entry(key).or_default());
             }
         }
+        for entry in self.images.all() {
+            if let Some((key, version)) = version_of_image(&entry) {
+                self.add_image(caller, &entry, version, all.entry(key).or_default());
+            }
+        }
         all
+    }
+
+    fn add_image(
+        &self,
+        caller: Caller,
+        entry: &ImageEntry,
+        version: u32,
+        dependants: &mut Dependants,
+    ) {
+        let allows = |action| self.authority.allows(caller, action);
+        let is_visible = allows(Action::UseObject { owner: entry.owner() });
+        if is_visible || allows(Action::ManageKeys) {
+            *dependants.held.entry(version).or_default() += 1;
+        }
+        match is_visible {
+            true => dependants.images.push(entry.name().clone()),
+            false => dependants.foreign_images += 1,
+        }
     }
 
     fn add_dependant(
@@ -66,6 +99,12 @@ impl Service {
             dependants.foreign += 1;
         }
     }
+}
+
+fn version_of_image(entry: &ImageEntry) -> Option<(KeyId, u32)> {
+    let state = entry.state();
+    let sealing = state.record.archive.as_ref()?.sealing()?;
+    Some((sealing.dk.key, sealing.dk.version))
 }
 
 fn version_of(entry: &DiskEntry) -> Option<(KeyId, u32)> {

@@ -1,5 +1,6 @@
 //! What is remembered of a disk, at `disks/<id>/disk.toml` (INTERFACE section 7).
 
+use super::servers::Membership;
 use crate::crypto::WrappedDk;
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +33,9 @@ pub struct DiskRecord {
     /// Attached in this way when the daemon last ran (RULES D9).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     attached: Option<AttachedAs>,
+    /// What it was made from, in the words of the command that made it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
     /// Where the payload lies, if not beside this record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backing: Option<PathBuf>,
@@ -41,6 +45,9 @@ pub struct DiskRecord {
     /// The data key, wrapped.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dk: Option<WrappedDk>,
+    /// The server it belongs to, and as what.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server: Option<Membership>,
 }
 
 /// How far the making or unmaking of a disk has got, so that a restart can end what a crash left.
@@ -81,9 +88,11 @@ impl DiskRecord {
             owner,
             created: super::describe::shown_time(created),
             attached: None,
+            source: None,
             backing: None,
             error: None,
             dk: None,
+            server: None,
         }
     }
 

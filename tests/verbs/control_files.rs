@@ -38,7 +38,7 @@ const DISK_VALUES: [&str; 16] = [
     "io",
 ];
 const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
-const KEY_VALUES: [&str; 14] = [
+const KEY_VALUES: [&str; 16] = [
     "id",
     "state",
     "origin",
@@ -53,6 +53,8 @@ const KEY_VALUES: [&str; 14] = [
     "disks",
     "attached-disks",
     "foreign-disks",
+    "images",
+    "foreign-images",
 ];
 const KEY_VERBS: [&str; 8] = [
     "enable",
@@ -85,8 +87,10 @@ fn found_and_not_listed() {
         "error",
         "events",
         "help",
+        "images",
         "jobs",
         "keys",
+        "servers",
         "version",
     ] {
         assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");

@@ -6,9 +6,12 @@
 
 mod disk;
 mod dispatch;
+mod image;
 mod job;
 mod key;
 mod object;
+mod server;
 
 pub use disk::DiskFile;
+pub use image::ImageFile;
 pub use object::{Collection, Object, ObjectFile};

@@ -1,10 +1,12 @@
 //! The nouns, their objects, and the files of an object.
 
 use super::disk::DiskFile;
+use super::image::ImageFile;
 use super::job::JobFile;
 use super::key::KeyFile;
+use super::server::ServerFile;
 use crate::fs::files::Use;
-use crate::id::{DiskId, JobId, KeyId};
+use crate::id::{DiskId, ImageId, JobId, KeyId, ServerId};
 
 macro_rules! objects {
     ($($collection:ident $name:literal $variant:ident($id:ty, $file:ident),)*) => {
@@ -97,6 +99,8 @@ macro_rules! objects {
 objects! {
     Disks "disks" Disk(DiskId, DiskFile),
     Keys "keys" Key(KeyId, KeyFile),
+    Images "images" Image(ImageId, ImageFile),
+    Servers "servers" Server(ServerId, ServerFile),
     Jobs "jobs" Job(JobId, JobFile),
 }
 

@@ -4,9 +4,11 @@ use super::agency::AgencyCommand;
 use super::audit::AuditCommand;
 use super::default_encryption::DefaultEncryptionCommand;
 use super::disk::DiskCommand;
+use super::image::ImageCommand;
 use super::job::JobCommand;
 use super::key::KeyCommand;
 use super::mount::MountCommand;
+use super::server::ServerCommand;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::{Fields, Reply, Service};
@@ -24,6 +26,10 @@ pub enum Command {
     Audit(AuditCommand),
     /// On the default encryption of the project.
     DefaultEncryption(DefaultEncryptionCommand),
+    /// On images.
+    Image(ImageCommand),
+    /// On servers.
+    Server(ServerCommand),
     /// On long work.
     Job(JobCommand),
     /// On the whole mount.
@@ -46,6 +52,8 @@ impl Command {
             "default-encryption" => {
                 DefaultEncryptionCommand::from_words(verb, fields)?.map(Command::DefaultEncryption)
             }
+            "image" => ImageCommand::from_words(verb, fields)?.map(Command::Image),
+            "server" => ServerCommand::from_words(verb, fields)?.map(Command::Server),
             "job" => JobCommand::from_words(verb, fields)?.map(Command::Job),
             "mount" => MountCommand::from_words(verb, fields)?.map(Command::Mount),
             _ => None,
@@ -70,6 +78,8 @@ impl Service {
             Command::DefaultEncryption(command) => {
                 self.execute_on_default_encryption(caller, command)
             }
+            Command::Image(command) => self.execute_on_images(caller, command),
+            Command::Server(command) => self.execute_on_servers(caller, command),
             Command::Job(command) => self.execute_on_jobs(caller, command),
             Command::Mount(command) => self.execute_on_mount(caller, command),
         }

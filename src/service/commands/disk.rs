@@ -1,6 +1,7 @@
 //! Commands on disks.
 
 use super::command::Command;
+use super::disk_source::DiskSource;
 use crate::auth::{Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
@@ -37,8 +38,10 @@ pub enum DiskCommand {
 pub struct NewDisk {
     /// Its name.
     pub name: Name,
-    /// Its size.
-    pub size: ByteLen,
+    /// Its size; `None` is that of its source.
+    pub size: Option<ByteLen>,
+    /// What fills it; `None` leaves it empty.
+    pub from: Option<DiskSource>,
     /// Encrypted or not for life; `None` leaves it to the project's default (RULES D2).
     pub encrypted: Option<bool>,
     /// The master key; `None` leaves it to the project's default (RULES D4).
@@ -49,6 +52,8 @@ pub struct NewDisk {
     pub backing: Option<PathBuf>,
     /// Whether data that lies at `backing` may be overwritten.
     pub overwrite: bool,
+    /// At most so many bytes a second of its source.
+    pub limit: Option<u64>,
 }
 
 /// How to detach.
@@ -93,16 +98,17 @@ impl Service {
         match command {
             DiskCommand::Create(request) => {
                 let permit = self.permit(caller, Action::CreateObject)?;
-                Ok(Reply::Disk(self.create_disk(permit, request)?))
+                self.create_disk(permit, request)
             }
             DiskCommand::List => Ok(Reply::Disks(self.list_disks(caller)?)),
             DiskCommand::Show(name) => self.on_disk(caller, &name, |_, _| Ok(())),
             DiskCommand::Attach(name, access) => {
                 self.on_disk(caller, &name, |permit, entry| self.attach(permit, entry, access))
             }
-            DiskCommand::Detach(name, mode) => {
-                self.on_disk(caller, &name, |permit, entry| self.detach(permit, entry, mode))
-            }
+            DiskCommand::Detach(name, mode) => self.on_disk(caller, &name, |permit, entry| {
+                self.must_not_be_system_disk(entry, "detached")?;
+                self.detach(permit, entry, mode)
+            }),
             DiskCommand::Extend(name, size) => {
                 self.on_disk(caller, &name, |permit, entry| self.extend(permit, entry, size))
             }
@@ -125,6 +131,7 @@ impl Service {
             }
             DiskCommand::Delete(name) => {
                 let (entry, permit) = self.usable(caller, &name)?;
+                self.must_not_be_system_disk(&entry, "deleted")?;
                 self.delete(permit, &entry)?;
                 Ok(Reply::DONE)
             }
@@ -151,14 +158,10 @@ pub fn encryption_never_changes() -> Error {
         .remedy("create another disk and copy the data")
 }
 
-fn new_disk(words: &mut Fields) -> Result<NewDisk> {
-    if let Some(source) = words.take_text("from")? {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("a disk cannot be made from {source:?}: backups and images are not built yet"),
-        )
-        .remedy("leave out `from`"));
-    }
+pub(super) fn new_disk(words: &mut Fields) -> Result<NewDisk> {
+    let from = words.take_text("from")?.map(|text| DiskSource::parse(&text)).transpose()?;
+    // Nothing takes long where nothing is copied, and there is nothing to limit.
+    let is_filled = from.is_some();
     let sector_size = match words.take_text("sector_size")? {
         None => None,
         Some(text) => {
@@ -170,12 +173,18 @@ fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     };
     Ok(NewDisk {
         name: words.need_name("name")?,
-        size: size(words)?,
+        size: match (words.has("size"), &from) {
+            // The source has a size.
+            (false, Some(_)) => None,
+            _ => Some(size(words)?),
+        },
+        from,
         encrypted: words.take_flag("encrypted")?,
         key: words.take_alias("key")?,
         sector_size,
         backing: words.take_text("backing")?.map(PathBuf::from),
         overwrite: words.take_flag("overwrite")?.unwrap_or(false),
+        limit: if is_filled { words.take_limit()? } else { None },
     })
 }
 
@@ -215,7 +224,7 @@ mod tests {
             request("disk.create", &[("name", "db"), ("size", "10G"), ("encrypted", "yes")])
                 .unwrap();
         let Command::Disk(DiskCommand::Create(disk)) = command else { panic!("{command:?}") };
-        assert_eq!(disk.size, ByteLen::new(10 << 30));
+        assert_eq!((disk.size, disk.from), (Some(ByteLen::new(10 << 30)), None));
         assert_eq!((disk.encrypted, disk.key, disk.sector_size), (Some(true), None, None));
     }
 

@@ -80,8 +80,11 @@ impl Service {
             created: record.created().to_owned(),
             attached: attachment.is_some(),
             read_only: attachment.is_some_and(|open| open.access() == Access::ReadOnly),
-            source: None,
-            server: None,
+            source: record.source,
+            server: record
+                .server
+                .and_then(|member| self.servers.by_id(member.id))
+                .map(|server| server.name().clone()),
             error: record.error,
         }
     }

@@ -2,15 +2,19 @@
 //! and how it is made. The fields of an object are the files of its control directory.
 
 mod disk;
+mod image;
 mod job;
 mod key;
 mod mount;
 mod project;
+mod server;
 mod time;
 
 pub use disk::DiskInfo;
+pub use image::ImageInfo;
 pub use job::JobInfo;
 pub use key::{ImportParametersInfo, KeyInfo, VersionInfo};
 pub use mount::StatusInfo;
 pub use project::{AgencyInfo, DefaultEncryptionInfo};
+pub use server::ServerInfo;
 pub(super) use time::shown_time;

@@ -8,6 +8,16 @@ use serde::{Deserialize, Serialize};
 pub enum JobKind {
     /// Wraps the data keys of disks by the newest versions of their master keys.
     RewrapAll,
+    /// Makes a disk from a backup or an image.
+    DiskCreate,
+    /// Makes an image of a disk.
+    ImageCreate,
+    /// Makes an image of what was written to it.
+    ImageImport,
+    /// Makes an image of another.
+    ImageCopy,
+    /// Makes a server with its disks.
+    ServerCreate,
 }
 
 /// What a job counts.
@@ -24,6 +34,11 @@ impl JobKind {
     pub const fn name(self) -> &'static str {
         match self {
             JobKind::RewrapAll => "rewrap-all",
+            JobKind::DiskCreate => "disk-create",
+            JobKind::ImageCreate => "image-create",
+            JobKind::ImageImport => "image-import",
+            JobKind::ImageCopy => "image-copy",
+            JobKind::ServerCreate => "server-create",
         }
     }
 
@@ -31,6 +46,11 @@ impl JobKind {
     pub const fn unit(self) -> JobUnit {
         match self {
             JobKind::RewrapAll => JobUnit::Disks,
+            JobKind::DiskCreate
+            | JobKind::ImageCreate
+            | JobKind::ImageImport
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => JobUnit::Bytes,
         }
     }
 
@@ -38,6 +58,11 @@ impl JobKind {
     pub const fn resumes(self) -> bool {
         match self {
             JobKind::RewrapAll => true,
+            JobKind::DiskCreate
+            | JobKind::ImageCreate
+            | JobKind::ImageImport
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => false,
         }
     }
 }

@@ -75,6 +75,12 @@ impl Service {
             JobKind::RewrapAll => {
                 Some(Box::new(move |service, context| service.rewrap_all(owner, context)))
             }
+            // What they were making is gone.
+            JobKind::DiskCreate
+            | JobKind::ImageCreate
+            | JobKind::ImageImport
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => None,
         }
     }
 }
