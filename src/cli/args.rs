@@ -1,6 +1,7 @@
 //! The tree of commands and their arguments (INTERFACE section 4).
 
 use super::audit_args::AuditCommand;
+use super::backup_args::BackupCommand;
 use super::bench_args::BenchArgs;
 use super::hsm_args::HsmCommand;
 use super::job_args::{JobCommand, WorkArgs};
@@ -57,6 +58,9 @@ pub(super) enum Command {
     /// Create, attach, detach and delete disks
     #[command(subcommand)]
     Disk(DiskCommand),
+    /// Copy disks as they are, and look after the copies
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Manage the keys that protect disks
     #[command(subcommand)]
     Key(KeyCommand),
@@ -256,6 +260,8 @@ pub(super) struct DiskCreateArgs {
     /// Lose the data that is found there
     #[arg(long, requires = "backing")]
     pub overwrite: bool,
+    #[command(flatten)]
+    pub work: WorkArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -390,6 +396,7 @@ impl Command {
             Command::Umount(_) => "nothing was unmounted".to_owned(),
             Command::Status => "the status cannot be shown".to_owned(),
             Command::Job(command) => command.undone(),
+            Command::Backup(command) => command.undone(),
             Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
             Command::Bench(_) => "not everything was measured".to_owned(),
@@ -419,6 +426,7 @@ impl Command {
             Command::Umount(_) => "umount",
             Command::Status => "status",
             Command::Job(command) => command.path(),
+            Command::Backup(command) => command.path(),
             Command::Events { .. } => "events",
             Command::Check(_) => "check",
             Command::Bench(_) => "bench",

@@ -2,8 +2,10 @@
 
 use super::agency;
 use super::args::{DiskCommand, DiskCreateArgs};
+use super::backup;
 use super::blast_radius;
 use super::failure::Outcome;
+use super::job_args::WorkArgs;
 use super::object::Object;
 use super::request::Request;
 use super::rewrap;
@@ -37,7 +39,11 @@ const MEMBERS: [&str; 16] = [
 /// Runs one `disk` command.
 pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
     match command {
+        DiskCommand::Create(args) if args.from.is_some() => {
+            backup::restore(session, creation(args)?, &args.name, &args.work)
+        }
         DiskCommand::Create(args) => {
+            refuse_work(&args.work)?;
             let disk = agency::call_or_offer(session, &creation(args)?)?;
             session.answer(&disk, |disk| table(&Value::Array(vec![disk.clone()])))
         }
@@ -145,6 +151,14 @@ fn creation(args: &DiskCreateArgs) -> Result<Request> {
         Some(path) => request.with_path("backing", path),
         None => Ok(request),
     }
+}
+
+fn refuse_work(work: &WorkArgs) -> Result<()> {
+    if work.limit.is_none() && !work.no_wait {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Invalid, "an empty disk is made at once, without a job")
+        .remedy("leave out --limit and --no-wait, or say --from"))
 }
 
 fn check_source(source: &str) -> Result<()> {

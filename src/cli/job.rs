@@ -73,9 +73,19 @@ pub(super) fn begin(
     people: impl FnOnce(&Value) -> String,
 ) -> Outcome {
     let begun = session.call(&request.with_given("limit", args.limit.as_deref()))?;
-    let id = Object::of(&begun).text("job");
+    follow(session, &begun, args, people)
+}
+
+/// Goes about a job that has begun, as [`begin`] does.
+pub(super) fn follow(
+    session: &mut Session<'_>,
+    begun: &Value,
+    args: &WorkArgs,
+    people: impl FnOnce(&Value) -> String,
+) -> Outcome {
+    let id = Object::of(begun).text("job");
     if args.no_wait {
-        return session.answer(&begun, |_| format!("{id}\n"));
+        return session.answer(begun, |_| format!("{id}\n"));
     }
     let job = wait(session, &id)?;
     session.answer(&job, people)

@@ -7,7 +7,8 @@ use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
 use super::{
-    agency, audit, bench, check, disk, events, hsm, init, job, key, manual, mount, status, umount,
+    agency, audit, backup, bench, check, disk, events, hsm, init, job, key, manual, mount, status,
+    umount,
 };
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
@@ -73,6 +74,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Disk(command) => disk::run(session, command),
         Command::Key(command) => key::run(session, command),
         Command::Audit(command) => audit::run(session, command),
+        Command::Backup(command) => backup::run(session, command),
         Command::Job(command) => job::run(session, command),
         Command::Events { count } => events::run(session, *count),
         Command::Hsm(command) => hsm::run(session, command),

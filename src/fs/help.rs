@@ -13,7 +13,7 @@ evsfs control directory
   events       what happens from now on, a line of JSON each; reading waits for the next
   audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
-  disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
+  disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS] [from=backup:NAME]
                             [sector-size=512|4096] [backing=PATH]
   disks/NAME/...            one value a file: status size encrypted key key-state ...
   disks/NAME/attach         write: rw, ro, or a newline
@@ -31,6 +31,11 @@ evsfs control directory
   keys/ALIAS/import         write: material=HEX or wrapped=HEX [token=TOKEN] [expires=DATE]
   keys/ALIAS/schedule-deletion                        write: the number of days, 7 to 1096
   keys/ALIAS/confirm-deletion                         write: the key's alias
+
+  backups/create            write: disk=db [name=NAME] [full=yes] [incremental=yes] [limit=200M]
+  backups/NAME/...          one value a file: disk status size stored encrypted key parent chain ...
+  backups/NAME/verify       write: a newline
+  backups/NAME/delete       write: the backup's name
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...
   jobs/ID/cancel            write: a newline

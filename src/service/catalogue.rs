@@ -70,6 +70,18 @@ impl DiskEntry {
         Ok(Work { entry: self, ending: DiskEvent::Failed })
     }
 
+    /// A disk that was being filled is there.
+    pub fn restored(&self, record: DiskRecord) {
+        self.state().record = record;
+        self.end(DiskEvent::Created);
+    }
+
+    /// A disk that was being filled could be neither filled nor removed.
+    pub fn not_restored(&self, record: DiskRecord) {
+        self.state().record = record;
+        self.end(DiskEvent::Failed);
+    }
+
     fn end(&self, event: DiskEvent) {
         let mut state = self.state.lock();
         let (id, status) = (self.id, state.status);

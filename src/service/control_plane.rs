@@ -2,6 +2,7 @@
 
 use super::attached::Attached;
 use super::attachment::{Attachment, AttachmentId};
+use super::backup::Backups;
 use super::catalogue::{Catalogue, DiskEntry};
 use super::events::Events;
 use super::jobs::Jobs;
@@ -48,6 +49,7 @@ pub struct Service {
     pub(super) kernel: Arc<dyn KernelCache>,
     pub(super) payloads: Payloads,
     pub(super) catalogue: Catalogue,
+    pub(super) backups: Backups,
     pub(super) started: jiff::Timestamp,
     pub(super) jobs: Jobs,
     pub(super) events: Events,
@@ -77,6 +79,7 @@ impl Service {
             kernel,
             payloads,
             catalogue: Catalogue::default(),
+            backups: Backups::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
         })

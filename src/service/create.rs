@@ -8,6 +8,7 @@ use super::record::{DiskRecord, Stage};
 use crate::auth::{Action, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
+use crate::id::Alias;
 use crate::kms::Kms;
 use crate::units::{ByteLen, SectorSize};
 
@@ -40,7 +41,8 @@ impl Service {
         let made = (|| {
             if encrypted {
                 self.require_agency(caller)?;
-                record.seal_with(self.new_data_key(&self.kms_for(caller), &request, &record)?);
+                let kms = self.kms_for(caller);
+                record.seal_with(self.dk_for(&kms, request.key.as_ref(), &record)?);
             }
             self.make_payload(&mut record, request.overwrite)
         })();
@@ -60,9 +62,14 @@ impl Service {
     }
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).
-    fn new_data_key(&self, kms: &Kms, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
+    pub(super) fn dk_for(
+        &self,
+        kms: &Kms,
+        key: Option<&Alias>,
+        record: &DiskRecord,
+    ) -> Result<WrappedDk> {
         // The named key, else the project's default, else `evs/default` (RULES D4).
-        let key = match &request.key {
+        let key = match key {
             Some(alias) => Service::key_named(kms, alias)?,
             None => self.default_key(kms)?,
         };

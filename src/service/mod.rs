@@ -15,6 +15,7 @@ mod attach;
 mod attached;
 mod attachment;
 mod audit;
+mod backup;
 mod catalogue;
 mod commands;
 mod control_plane;
@@ -41,16 +42,20 @@ mod stop;
 
 pub use crate::kms::KeyView;
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
+pub use backup::{
+    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, Backups,
+    NewBackup, RestoredDisk,
+};
 pub use catalogue::DiskEntry;
 pub use commands::{
-    AgencyCommand, AuditCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand,
-    JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
+    AgencyCommand, AuditCommand, BackupCommand, Command, DefaultEncryptionCommand, DetachMode,
+    DiskCommand, JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
     encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo, KeyInfo,
-    StatusInfo, VersionInfo,
+    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo,
+    KeyInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};

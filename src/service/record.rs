@@ -35,6 +35,9 @@ pub struct DiskRecord {
     /// Where the payload lies, if not beside this record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backing: Option<PathBuf>,
+    /// What it was made from, such as `backup:NAME`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
     /// Why it was not attached again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
@@ -82,6 +85,7 @@ impl DiskRecord {
             created: super::describe::shown_time(created),
             attached: None,
             backing: None,
+            source: None,
             error: None,
             dk: None,
         }

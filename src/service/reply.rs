@@ -1,7 +1,8 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo, KeyInfo, StatusInfo,
+    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo,
+    KeyInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
@@ -16,6 +17,10 @@ pub enum Reply {
     Disk(DiskInfo),
     /// Disks, sorted by name.
     Disks(Vec<DiskInfo>),
+    /// One backup.
+    Backup(Box<BackupInfo>),
+    /// Backups, sorted by name.
+    Backups(Vec<BackupInfo>),
     /// One key.
     Key(KeyInfo),
     /// Keys, the default key first.

@@ -12,6 +12,7 @@ impl Collection {
         match self {
             Collection::Disks => Some("disk.create"),
             Collection::Keys => Some("key.create"),
+            Collection::Backups => Some("backup.create"),
             // Verbs that take long make them.
             Collection::Jobs => None,
         }
@@ -20,7 +21,7 @@ impl Collection {
     /// What a caller must be allowed to do to use `create`.
     pub const fn create_action(self) -> Action {
         match self {
-            Collection::Disks | Collection::Jobs => Action::CreateObject,
+            Collection::Disks | Collection::Jobs | Collection::Backups => Action::CreateObject,
             Collection::Keys => Action::ManageKeys,
         }
     }
@@ -37,6 +38,7 @@ impl Namespace {
             Collection::Disks => self.disks(caller),
             Collection::Keys => self.keys(caller),
             Collection::Jobs => self.jobs(caller),
+            Collection::Backups => self.backups(caller),
         }
     }
 
@@ -51,6 +53,7 @@ impl Namespace {
             Collection::Disks => self.disk_named(caller, name),
             Collection::Keys => self.key_named(caller, name),
             Collection::Jobs => self.job_named(caller, name),
+            Collection::Backups => self.backup_named(caller, name),
         }
     }
 
@@ -60,13 +63,14 @@ impl Namespace {
             Object::Disk(id) => self.service().visible_disk(caller, id).is_some(),
             Object::Key(id) => self.key_with_id(caller, id).is_some(),
             Object::Job(id) => self.service().visible_job(caller, id).is_some(),
+            Object::Backup(id) => self.service().visible_backup(caller, id).is_some(),
         }
     }
 
     /// Whether a file of an object is one this caller may operate, as opposed to look at.
     pub(in crate::fs) fn operates(&self, caller: Caller, file: ObjectFile) -> bool {
         match file {
-            ObjectFile::Disk(..) | ObjectFile::Job(..) => true,
+            ObjectFile::Disk(..) | ObjectFile::Job(..) | ObjectFile::Backup(..) => true,
             ObjectFile::Key(_, file) => self.operates_key(caller, file),
         }
     }
@@ -80,6 +84,7 @@ impl Namespace {
             ObjectFile::Disk(id, file) => self.disk_value(caller, id, file),
             ObjectFile::Key(id, file) => self.key_value(caller, id, file),
             ObjectFile::Job(id, file) => self.job_value(caller, id, file),
+            ObjectFile::Backup(id, file) => self.backup_value(caller, id, file),
         }
     }
 
@@ -97,6 +102,7 @@ impl Namespace {
             ObjectFile::Disk(id, file) => self.disk_command(caller, id, file, text),
             ObjectFile::Key(id, file) => self.key_command(caller, id, file, text),
             ObjectFile::Job(id, file) => self.job_command(caller, id, file, text),
+            ObjectFile::Backup(id, file) => self.backup_command(caller, id, file, text),
         }
     }
 }

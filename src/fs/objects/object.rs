@@ -1,10 +1,11 @@
 //! The nouns, their objects, and the files of an object.
 
+use super::backup::BackupFile;
 use super::disk::DiskFile;
 use super::job::JobFile;
 use super::key::KeyFile;
 use crate::fs::files::Use;
-use crate::id::{DiskId, JobId, KeyId};
+use crate::id::{BackupId, DiskId, JobId, KeyId};
 
 macro_rules! objects {
     ($($collection:ident $name:literal $variant:ident($id:ty, $file:ident),)*) => {
@@ -98,6 +99,7 @@ objects! {
     Disks "disks" Disk(DiskId, DiskFile),
     Keys "keys" Key(KeyId, KeyFile),
     Jobs "jobs" Job(JobId, JobFile),
+    Backups "backups" Backup(BackupId, BackupFile),
 }
 
 impl Collection {

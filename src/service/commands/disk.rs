@@ -5,7 +5,9 @@ use crate::auth::{Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
-use crate::service::{DiskEntry, Fields, JobKind, NewJob, Reply, Service, StartedJob};
+use crate::service::{
+    DiskEntry, Fields, JobKind, NewJob, Reply, RestoredDisk, Service, StartedJob,
+};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
 
@@ -14,6 +16,8 @@ use std::path::PathBuf;
 pub enum DiskCommand {
     /// Make a disk.
     Create(NewDisk),
+    /// Make a disk of a backup: a job.
+    Restore(RestoredDisk),
     /// All disks the caller may see.
     List,
     /// One disk.
@@ -66,7 +70,10 @@ impl DiskCommand {
             return Err(encryption_never_changes());
         }
         Ok(Some(match verb {
-            "create" => DiskCommand::Create(new_disk(words)?),
+            "create" => match words.take_text("from")? {
+                None => DiskCommand::Create(new_disk(words)?),
+                Some(source) => DiskCommand::Restore(restored_disk(&source, words)?),
+            },
             "list" => DiskCommand::List,
             "show" => DiskCommand::Show(words.need_name("name")?),
             "attach" => DiskCommand::Attach(words.need_name("name")?, access(words)?),
@@ -94,6 +101,11 @@ impl Service {
             DiskCommand::Create(request) => {
                 let permit = self.permit(caller, Action::CreateObject)?;
                 Ok(Reply::Disk(self.create_disk(permit, request)?))
+            }
+            DiskCommand::Restore(request) => {
+                let _permit = self.permit(caller, Action::CreateObject)?;
+                let (backup, permit) = self.usable_backup(caller, &request.backup)?;
+                self.restore_disk(&permit, &backup, request).map(Reply::Started)
             }
             DiskCommand::List => Ok(Reply::Disks(self.list_disks(caller)?)),
             DiskCommand::Show(name) => self.on_disk(caller, &name, |_, _| Ok(())),
@@ -152,13 +164,6 @@ pub fn encryption_never_changes() -> Error {
 }
 
 fn new_disk(words: &mut Fields) -> Result<NewDisk> {
-    if let Some(source) = words.take_text("from")? {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("a disk cannot be made from {source:?}: backups and images are not built yet"),
-        )
-        .remedy("leave out `from`"));
-    }
     let sector_size = match words.take_text("sector_size")? {
         None => None,
         Some(text) => {
@@ -176,6 +181,24 @@ fn new_disk(words: &mut Fields) -> Result<NewDisk> {
         sector_size,
         backing: words.take_text("backing")?.map(PathBuf::from),
         overwrite: words.take_flag("overwrite")?.unwrap_or(false),
+    })
+}
+
+fn restored_disk(source: &str, words: &mut Fields) -> Result<RestoredDisk> {
+    let Some(backup) = source.strip_prefix("backup:") else {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("a disk cannot be made from {source:?}, only from a backup"),
+        )
+        .remedy("from=backup:NAME; see: evsfs backup list"));
+    };
+    Ok(RestoredDisk {
+        backup: Name::parse(backup)?,
+        name: words.need_name("name")?,
+        size: if words.has("size") { Some(size(words)?) } else { None },
+        encrypted: words.take_flag("encrypted")?,
+        key: words.take_alias("key")?,
+        limit: words.take_limit()?,
     })
 }
 

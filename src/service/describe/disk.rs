@@ -80,7 +80,7 @@ impl Service {
             created: record.created().to_owned(),
             attached: attachment.is_some(),
             read_only: attachment.is_some_and(|open| open.access() == Access::ReadOnly),
-            source: None,
+            source: record.source,
             server: None,
             error: record.error,
         }

@@ -1,6 +1,7 @@
 //! What there is, as answers, control files and tables show it: a noun a file, each with its object
 //! and how it is made. The fields of an object are the files of its control directory.
 
+mod backup;
 mod disk;
 mod job;
 mod key;
@@ -8,6 +9,7 @@ mod mount;
 mod project;
 mod time;
 
+pub use backup::BackupInfo;
 pub use disk::DiskInfo;
 pub use job::JobInfo;
 pub use key::{ImportParametersInfo, KeyInfo, VersionInfo};

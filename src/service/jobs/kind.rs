@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 pub enum JobKind {
     /// Wraps the data keys of disks by the newest versions of their master keys.
     RewrapAll,
+    /// Copies a disk.
+    Backup,
+    /// Makes a disk of a backup.
+    RestoreBackup,
+    /// Reads a backup against its digests.
+    VerifyBackup,
+    /// Removes a backup, once what is built upon it holds what it needs.
+    DeleteBackup,
 }
 
 /// What a job counts.
@@ -24,6 +32,10 @@ impl JobKind {
     pub const fn name(self) -> &'static str {
         match self {
             JobKind::RewrapAll => "rewrap-all",
+            JobKind::Backup => "backup",
+            JobKind::RestoreBackup => "restore-backup",
+            JobKind::VerifyBackup => "verify-backup",
+            JobKind::DeleteBackup => "delete-backup",
         }
     }
 
@@ -31,6 +43,10 @@ impl JobKind {
     pub const fn unit(self) -> JobUnit {
         match self {
             JobKind::RewrapAll => JobUnit::Disks,
+            JobKind::Backup
+            | JobKind::RestoreBackup
+            | JobKind::VerifyBackup
+            | JobKind::DeleteBackup => JobUnit::Bytes,
         }
     }
 
@@ -38,6 +54,10 @@ impl JobKind {
     pub const fn resumes(self) -> bool {
         match self {
             JobKind::RewrapAll => true,
+            JobKind::Backup
+            | JobKind::RestoreBackup
+            | JobKind::VerifyBackup
+            | JobKind::DeleteBackup => false,
         }
     }
 }

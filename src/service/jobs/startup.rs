@@ -75,6 +75,10 @@ impl Service {
             JobKind::RewrapAll => {
                 Some(Box::new(move |service, context| service.rewrap_all(owner, context)))
             }
+            JobKind::Backup
+            | JobKind::RestoreBackup
+            | JobKind::VerifyBackup
+            | JobKind::DeleteBackup => None,
         }
     }
 }
