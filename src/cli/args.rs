@@ -2,6 +2,7 @@
 
 use super::agency_args::AgencyCommand;
 use super::audit_args::AuditCommand;
+use super::backup_args::BackupCommand;
 use super::bench_args::BenchArgs;
 use super::disk_args::DiskCreateArgs;
 use super::hsm_args::HsmCommand;
@@ -61,6 +62,9 @@ pub(super) enum Command {
     /// Create, attach, detach and delete disks
     #[command(subcommand)]
     Disk(DiskCommand),
+    /// Copy disks as they are, and look after the copies
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Manage the keys that protect disks
     #[command(subcommand)]
     Key(KeyCommand),
@@ -362,6 +366,7 @@ impl Command {
             Command::Image(command) => command.undone(),
             Command::Server(command) => command.undone(),
             Command::Job(command) => command.undone(),
+            Command::Backup(command) => command.undone(),
             Command::Events { .. } => "the events cannot be shown".to_owned(),
             Command::Check(_) => "the check did not pass".to_owned(),
             Command::Bench(_) => "not everything was measured".to_owned(),
@@ -389,6 +394,7 @@ impl Command {
             Command::Image(command) => command.path(),
             Command::Server(command) => command.path(),
             Command::Job(command) => command.path(),
+            Command::Backup(command) => command.path(),
             Command::Events { .. } => "events",
             Command::Check(_) => "check",
             Command::Bench(_) => "bench",

@@ -16,6 +16,8 @@ mod agency_args;
 mod args;
 mod audit;
 mod audit_args;
+mod backup;
+mod backup_args;
 mod bench;
 mod bench_args;
 mod blast_radius;

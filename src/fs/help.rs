@@ -14,7 +14,7 @@ evsfs control directory
   audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
-                            [sector-size=512|4096] [backing=PATH] [from=image:NAME]
+                            [sector-size=512|4096] [backing=PATH] [from=backup:NAME|image:NAME]
   disks/NAME/...            one value a file: status size encrypted key key-state ...
   disks/NAME/attach         write: rw, ro, or a newline
   disks/NAME/detach         write: a newline, or force
@@ -38,6 +38,11 @@ evsfs control directory
   images/NAME/delete        write: the image's name
   servers/create            write: name=web image=deb [data-disks=\"name=a,size=1G name=b,size=2G\"]
   servers/NAME/delete       write: the server's name [with-data-disks]
+
+  backups/create            write: disk=db [name=NAME] [full=yes] [incremental=yes] [limit=200M]
+  backups/NAME/...          one value a file: disk status size stored encrypted key parent chain ...
+  backups/NAME/verify       write: a newline
+  backups/NAME/delete       write: the backup's name
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...
   jobs/ID/cancel            write: a newline

@@ -2,7 +2,7 @@
 
 use crate::disk::{Access, Disk, FlushCursor};
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::id::{DiskId, Name, Uid};
+use crate::id::{BackupId, DiskId, Name, Uid};
 use crate::sync::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,8 @@ pub struct Attachment {
     passthrough_opens: AtomicU64,
     // Protects the number of changes seen and when they were.
     modified: Mutex<(u64, SystemTime)>,
+    // Protects the last backup made of it: what the disk notes as changed has changed since then.
+    last_backup: Mutex<Option<BackupId>>,
     // Protects the count of open files and whether new ones are taken.
     opens: Mutex<Opens>,
     released: Condvar,
@@ -60,6 +62,7 @@ impl Attachment {
         let modified = Mutex::new((0, SystemTime::now()));
         let opens = Mutex::new(Opens::default());
         let released = Condvar::new();
+        let last_backup = Mutex::new(None);
         let passthrough_opens = AtomicU64::new(0);
         Attachment {
             id,
@@ -70,6 +73,7 @@ impl Attachment {
             disk,
             passthrough_opens,
             modified,
+            last_backup,
             opens,
             released,
         }
@@ -120,6 +124,16 @@ impl Attachment {
     /// The data path.
     pub fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// The backup since which the disk has noted its changes; `None` before the first.
+    pub(super) fn last_backup(&self) -> Option<BackupId> {
+        *self.last_backup.lock()
+    }
+
+    /// A backup has been made of it.
+    pub(super) fn set_last_backup(&self, backup: BackupId) {
+        *self.last_backup.lock() = Some(backup);
     }
 
     /// How many files are open on it.
@@ -229,6 +243,14 @@ impl OpenDisk {
     /// `io` when the backing failed now, or failed before and this file was not told.
     pub fn flush(&self) -> Result<()> {
         self.attachment.disk.flush_for(&self.cursor)
+    }
+}
+
+impl std::ops::Deref for OpenDisk {
+    type Target = Disk;
+
+    fn deref(&self) -> &Disk {
+        self.disk()
     }
 }
 

@@ -122,8 +122,12 @@ impl Reservation {
     /// deleted.
     pub fn damaged(mut self, record: DiskRecord) {
         self.is_made = true;
+        let event = match self.entry.state().status {
+            DiskStatus::RestoringBackup => DiskEvent::Failed,
+            _ => DiskEvent::Damaged,
+        };
         self.entry.state().record = record;
-        self.entry.end(DiskEvent::Damaged);
+        self.entry.end(event);
     }
 }
 
@@ -165,12 +169,12 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Takes a name for a disk that is about to be made.
+    /// Takes a name for a disk that is about to be made, in the status it has meanwhile.
     ///
     /// # Errors
     /// As [`Catalogue::add`].
-    pub fn reserve(&self, record: DiskRecord) -> Result<Reservation> {
-        let entry = Arc::new(DiskEntry::new(record, DiskStatus::Creating));
+    pub fn reserve(&self, record: DiskRecord, status: DiskStatus) -> Result<Reservation> {
+        let entry = Arc::new(DiskEntry::new(record, status));
         self.add(entry.clone())?;
         Ok(Reservation { catalogue: self.clone(), entry, is_made: false })
     }

@@ -2,6 +2,7 @@
 
 use super::attached::Attached;
 use super::attachment::{Attachment, AttachmentId};
+use super::backup::Backups;
 use super::catalogue::{Catalogue, DiskEntry};
 use super::events::Events;
 use super::images::Images;
@@ -52,6 +53,7 @@ pub struct Service {
     pub(super) catalogue: Catalogue,
     pub(super) images: Images,
     pub(super) servers: Servers,
+    pub(super) backups: Backups,
     pub(super) started: jiff::Timestamp,
     pub(super) jobs: Jobs,
     pub(super) events: Events,
@@ -83,6 +85,7 @@ impl Service {
             catalogue: Catalogue::default(),
             images: Images::default(),
             servers: Servers::default(),
+            backups: Backups::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
         })

@@ -8,6 +8,7 @@ use super::fill::UnfilledDisk;
 use super::payload::Existing;
 use super::record::{DiskRecord, Stage};
 use super::reply::Reply;
+use super::status::DiskStatus;
 use crate::auth::{Action, Caller, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
@@ -25,11 +26,10 @@ impl Service {
         match request.from.clone() {
             None => self.create_empty_disk(permit, request).map(Reply::Disk),
             Some(DiskSource::Image(image)) => self.create_disk_from_image(permit, request, &image),
-            Some(source @ DiskSource::Backup(_)) => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("a disk cannot be made from {source} yet"),
-            )
-            .remedy("leave out `from`")),
+            Some(DiskSource::Backup(backup)) => {
+                let (backup, permit) = self.usable_backup(permit.caller(), &backup)?;
+                self.restore_disk(&permit, &backup, request).map(Reply::Started)
+            }
         }
     }
 
@@ -84,7 +84,11 @@ impl Service {
             DiskRecord::new(request.name.clone(), size, sector_size, caller.uid(), now);
         record.backing = request.backing.clone();
         record.source = request.from.as_ref().map(DiskSource::to_string);
-        let reservation = self.catalogue.reserve(record.clone())?;
+        let status = match &request.from {
+            Some(DiskSource::Backup(_)) => DiskStatus::RestoringBackup,
+            Some(DiskSource::Image(_)) | None => DiskStatus::Creating,
+        };
+        let reservation = self.catalogue.reserve(record.clone(), status)?;
         if encrypted {
             self.require_agency(caller)?;
             record.seal_with(self.new_data_key(&self.kms_for(caller), request, &record)?);

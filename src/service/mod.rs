@@ -15,6 +15,7 @@ mod attach;
 mod attached;
 mod attachment;
 mod audit;
+mod backup;
 mod catalogue;
 mod commands;
 mod control_plane;
@@ -44,16 +45,21 @@ mod stop;
 
 pub use crate::kms::KeyView;
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
+pub use backup::{
+    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, Backups,
+    NewBackup,
+};
 pub use catalogue::DiskEntry;
 pub use commands::{
-    AgencyCommand, AuditCommand, Command, DefaultEncryptionCommand, DetachMode, DiskCommand,
-    DiskSource, ImageCommand, ImageCopy, ImageImport, JobCommand, KeyCommand, MountCommand,
-    NewDisk, NewKeyRequest, NewServer, ServerCommand, StopMode, encryption_never_changes,
+    AgencyCommand, AuditCommand, BackupCommand, Command, DefaultEncryptionCommand, DetachMode,
+    DiskCommand, DiskSource, ImageCommand, ImageCopy, ImageImport, JobCommand, KeyCommand,
+    MountCommand, NewDisk, NewKeyRequest, NewServer, ServerCommand, StopMode,
+    encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo,
-    ServerInfo, StatusInfo, VersionInfo,
+    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
+    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};

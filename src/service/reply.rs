@@ -1,8 +1,8 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    AgencyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo,
-    ServerInfo, StatusInfo,
+    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
+    JobInfo, KeyInfo, ServerInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
@@ -17,6 +17,10 @@ pub enum Reply {
     Disk(DiskInfo),
     /// Disks, sorted by name.
     Disks(Vec<DiskInfo>),
+    /// One backup.
+    Backup(Box<BackupInfo>),
+    /// Backups, sorted by name.
+    Backups(Vec<BackupInfo>),
     /// One key.
     Key(KeyInfo),
     /// Keys, the default key first.

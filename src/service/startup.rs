@@ -38,6 +38,7 @@ impl Service {
         for entry in to_attach {
             self.reattach(&entry);
         }
+        self.load_backups()?;
         self.load_jobs()
     }
 

@@ -14,6 +14,7 @@ impl Collection {
             Collection::Keys => Some("key.create"),
             Collection::Images => Some("image.create"),
             Collection::Servers => Some("server.create"),
+            Collection::Backups => Some("backup.create"),
             // Verbs that take long make them.
             Collection::Jobs => None,
         }
@@ -22,9 +23,11 @@ impl Collection {
     /// What a caller must be allowed to do to use `create`.
     pub const fn create_action(self) -> Action {
         match self {
-            Collection::Disks | Collection::Images | Collection::Servers | Collection::Jobs => {
-                Action::CreateObject
-            }
+            Collection::Disks
+            | Collection::Backups
+            | Collection::Images
+            | Collection::Servers
+            | Collection::Jobs => Action::CreateObject,
             Collection::Keys => Action::ManageKeys,
         }
     }
@@ -43,6 +46,7 @@ impl Namespace {
             Collection::Images => self.images(caller),
             Collection::Servers => self.servers(caller),
             Collection::Jobs => self.jobs(caller),
+            Collection::Backups => self.backups(caller),
         }
     }
 
@@ -59,6 +63,7 @@ impl Namespace {
             Collection::Images => self.image_named(caller, name),
             Collection::Servers => self.server_named(caller, name),
             Collection::Jobs => self.job_named(caller, name),
+            Collection::Backups => self.backup_named(caller, name),
         }
     }
 
@@ -70,6 +75,7 @@ impl Namespace {
             Object::Image(id) => self.service().visible_image(caller, id).is_some(),
             Object::Server(id) => self.service().visible_server(caller, id).is_some(),
             Object::Job(id) => self.service().visible_job(caller, id).is_some(),
+            Object::Backup(id) => self.service().visible_backup(caller, id).is_some(),
         }
     }
 
@@ -79,6 +85,7 @@ impl Namespace {
             ObjectFile::Disk(..)
             | ObjectFile::Image(..)
             | ObjectFile::Server(..)
+            | ObjectFile::Backup(..)
             | ObjectFile::Job(..) => true,
             ObjectFile::Key(_, file) => self.operates_key(caller, file),
         }
@@ -95,6 +102,7 @@ impl Namespace {
             ObjectFile::Image(id, file) => self.image_value(caller, id, file),
             ObjectFile::Server(id, file) => self.server_value(caller, id, file),
             ObjectFile::Job(id, file) => self.job_value(caller, id, file),
+            ObjectFile::Backup(id, file) => self.backup_value(caller, id, file),
         }
     }
 
@@ -114,6 +122,7 @@ impl Namespace {
             ObjectFile::Image(id, file) => self.image_command(caller, id, file, text),
             ObjectFile::Server(id, file) => self.server_command(caller, id, file, text),
             ObjectFile::Job(id, file) => self.job_command(caller, id, file, text),
+            ObjectFile::Backup(id, file) => self.backup_command(caller, id, file, text),
         }
     }
 }

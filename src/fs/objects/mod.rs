@@ -4,6 +4,7 @@
 //! see, and says what the files hold and what writing to them asks for. A new noun is a file here, a
 //! line of [`object`] and a line in each match of [`dispatch`].
 
+mod backup;
 mod disk;
 mod dispatch;
 mod image;

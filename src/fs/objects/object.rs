@@ -1,12 +1,13 @@
 //! The nouns, their objects, and the files of an object.
 
+use super::backup::BackupFile;
 use super::disk::DiskFile;
 use super::image::ImageFile;
 use super::job::JobFile;
 use super::key::KeyFile;
 use super::server::ServerFile;
 use crate::fs::files::Use;
-use crate::id::{DiskId, ImageId, JobId, KeyId, ServerId};
+use crate::id::{BackupId, DiskId, ImageId, JobId, KeyId, ServerId};
 
 macro_rules! objects {
     ($($collection:ident $name:literal $variant:ident($id:ty, $file:ident),)*) => {
@@ -102,6 +103,7 @@ objects! {
     Images "images" Image(ImageId, ImageFile),
     Servers "servers" Server(ServerId, ServerFile),
     Jobs "jobs" Job(JobId, JobFile),
+    Backups "backups" Backup(BackupId, BackupFile),
 }
 
 impl Collection {

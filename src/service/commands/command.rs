@@ -2,6 +2,7 @@
 
 use super::agency::AgencyCommand;
 use super::audit::AuditCommand;
+use super::backup::BackupCommand;
 use super::default_encryption::DefaultEncryptionCommand;
 use super::disk::DiskCommand;
 use super::image::ImageCommand;
@@ -24,6 +25,8 @@ pub enum Command {
     Agency(AgencyCommand),
     /// On the audit log.
     Audit(AuditCommand),
+    /// On backups.
+    Backup(BackupCommand),
     /// On the default encryption of the project.
     DefaultEncryption(DefaultEncryptionCommand),
     /// On images.
@@ -49,6 +52,7 @@ impl Command {
             "key" => KeyCommand::from_words(verb, fields)?.map(Command::Key),
             "agency" => AgencyCommand::from_words(verb).map(Command::Agency),
             "audit" => AuditCommand::from_words(verb, fields)?.map(Command::Audit),
+            "backup" => BackupCommand::from_words(verb, fields)?.map(Command::Backup),
             "default-encryption" => {
                 DefaultEncryptionCommand::from_words(verb, fields)?.map(Command::DefaultEncryption)
             }
@@ -75,6 +79,7 @@ impl Service {
             Command::Key(command) => self.execute_on_keys(caller, command),
             Command::Agency(command) => self.execute_on_agency(caller, command),
             Command::Audit(command) => self.execute_on_audit(caller, command),
+            Command::Backup(command) => self.execute_on_backups(caller, command),
             Command::DefaultEncryption(command) => {
                 self.execute_on_default_encryption(caller, command)
             }

@@ -9,6 +9,7 @@
 
 mod agency;
 mod audit;
+mod backup;
 mod command;
 mod default_encryption;
 mod disk;
@@ -21,6 +22,7 @@ mod server;
 
 pub use agency::AgencyCommand;
 pub use audit::AuditCommand;
+pub use backup::BackupCommand;
 pub use command::Command;
 pub use default_encryption::DefaultEncryptionCommand;
 pub use disk::{DetachMode, DiskCommand, NewDisk, encryption_never_changes};

@@ -1,6 +1,7 @@
 //! What there is, as answers, control files and tables show it: a noun a file, each with its object
 //! and how it is made. The fields of an object are the files of its control directory.
 
+mod backup;
 mod disk;
 mod image;
 mod job;
@@ -10,6 +11,7 @@ mod project;
 mod server;
 mod time;
 
+pub use backup::BackupInfo;
 pub use disk::DiskInfo;
 pub use image::ImageInfo;
 pub use job::JobInfo;

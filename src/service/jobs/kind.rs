@@ -18,6 +18,12 @@ pub enum JobKind {
     ImageCopy,
     /// Makes a server with its disks.
     ServerCreate,
+    /// Copies a disk.
+    Backup,
+    /// Reads a backup against its digests.
+    VerifyBackup,
+    /// Removes a backup, once what is built upon it holds what it needs.
+    DeleteBackup,
 }
 
 /// What a job counts.
@@ -39,6 +45,9 @@ impl JobKind {
             JobKind::ImageImport => "image-import",
             JobKind::ImageCopy => "image-copy",
             JobKind::ServerCreate => "server-create",
+            JobKind::Backup => "backup",
+            JobKind::VerifyBackup => "verify-backup",
+            JobKind::DeleteBackup => "delete-backup",
         }
     }
 
@@ -50,7 +59,10 @@ impl JobKind {
             | JobKind::ImageCreate
             | JobKind::ImageImport
             | JobKind::ImageCopy
-            | JobKind::ServerCreate => JobUnit::Bytes,
+            | JobKind::ServerCreate
+            | JobKind::Backup
+            | JobKind::VerifyBackup
+            | JobKind::DeleteBackup => JobUnit::Bytes,
         }
     }
 
@@ -62,7 +74,10 @@ impl JobKind {
             | JobKind::ImageCreate
             | JobKind::ImageImport
             | JobKind::ImageCopy
-            | JobKind::ServerCreate => false,
+            | JobKind::ServerCreate
+            | JobKind::Backup
+            | JobKind::VerifyBackup
+            | JobKind::DeleteBackup => false,
         }
     }
 }

@@ -80,7 +80,10 @@ impl Service {
             | JobKind::ImageCreate
             | JobKind::ImageImport
             | JobKind::ImageCopy
-            | JobKind::ServerCreate => None,
+            | JobKind::ServerCreate
+            | JobKind::Backup
+            | JobKind::VerifyBackup
+            | JobKind::DeleteBackup => None,
         }
     }
 }

@@ -1,0 +1,67 @@
+//! The arguments of `evsfs backup`.
+
+use super::job_args::WorkArgs;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum BackupCommand {
+    /// Copy a disk as it is now, attached or not; what changed since its last backup, or all of it
+    Create {
+        /// The disk
+        disk: String,
+        /// The backup's name [default: the disk's name and the time]
+        name: Option<String>,
+        /// Copy all of the disk
+        #[arg(long)]
+        full: bool,
+        /// Copy what changed since the last backup, which must be there
+        #[arg(long, conflicts_with = "full")]
+        incremental: bool,
+        #[command(flatten)]
+        work: WorkArgs,
+    },
+    /// List the backups you may use
+    List,
+    /// Show a backup, and what it is built upon
+    Show {
+        /// The backup
+        name: String,
+    },
+    /// Read a backup, and all it is built upon, against their digests; needs no key
+    Verify {
+        /// The backup
+        name: String,
+        #[command(flatten)]
+        work: WorkArgs,
+    },
+    /// Delete a backup; those built upon it stay whole
+    Delete {
+        /// The backup
+        name: String,
+        #[command(flatten)]
+        work: WorkArgs,
+    },
+}
+
+impl BackupCommand {
+    /// What did not happen when the command was refused.
+    pub fn undone(&self) -> String {
+        match self {
+            BackupCommand::Create { disk, .. } => format!("disk {disk:?} was not backed up"),
+            BackupCommand::List => "the backups cannot be listed".to_owned(),
+            BackupCommand::Show { name } => format!("backup {name:?} cannot be shown"),
+            BackupCommand::Verify { name, .. } => format!("backup {name:?} is not verified"),
+            BackupCommand::Delete { name, .. } => format!("backup {name:?} was not deleted"),
+        }
+    }
+
+    /// The words that name the command.
+    pub fn path(&self) -> &'static str {
+        match self {
+            BackupCommand::Create { .. } => "backup create",
+            BackupCommand::List => "backup list",
+            BackupCommand::Show { .. } => "backup show",
+            BackupCommand::Verify { .. } => "backup verify",
+            BackupCommand::Delete { .. } => "backup delete",
+        }
+    }
+}

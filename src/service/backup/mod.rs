@@ -1,0 +1,28 @@
+//! Backups: points in time of disks, and disks made of them (RULES P2 to P4).
+//!
+//! `archive` copies, checks and merges; this decides what may be done to which backup, keeps the
+//! records (`backups/<id>/backup.toml`) and leaves nothing half-made behind.
+//!
+//! A backup names its parent, and no two backups have the same one, so the backups of a disk form
+//! chains. A verb that reads a backup [holds](held::HeldChain) all of its chain: none of it is
+//! deleted or merged meanwhile. A deleted backup's content moves into its child first.
+//!
+//! Every step is recorded before it is done: what a crash leaves at any moment is either as it was,
+//! or is ended by [`load`](super::Service::load). A half-made backup is removed, a half-done
+//! deletion ended, and what a half-done merge copied removed.
+
+mod catalogue;
+mod create;
+mod delete;
+mod guard;
+mod held;
+mod record;
+mod restore;
+mod startup;
+mod status;
+mod verify;
+
+pub use catalogue::{BackupEntry, Backups};
+pub use create::{BackupMode, NewBackup};
+pub use record::{BackupRecord, BackupStage};
+pub use status::{BackupEvent, BackupStatus};

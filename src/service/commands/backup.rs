@@ -1,0 +1,90 @@
+//! Commands on backups.
+
+use super::command::Command;
+use crate::auth::{Action, Caller};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Name;
+use crate::service::{BackupMode, Fields, NewBackup, Reply, Service};
+
+/// A command on backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupCommand {
+    /// Copy a disk as it is now: a job.
+    Create(NewBackup),
+    /// All backups the caller may see.
+    List,
+    /// One backup.
+    Show(Name),
+    /// Read it against its digests: a job, of so many bytes a second.
+    Verify(Name, Option<u64>),
+    /// Remove it, once what is built upon it holds what it needs: a job.
+    Delete(Name, Option<u64>),
+}
+
+impl BackupCommand {
+    pub(super) fn from_words(verb: &str, words: &mut Fields) -> Result<Option<BackupCommand>> {
+        Ok(Some(match verb {
+            "create" => BackupCommand::Create(new_backup(words)?),
+            "list" => BackupCommand::List,
+            "show" => BackupCommand::Show(words.need_name("name")?),
+            "verify" => BackupCommand::Verify(words.need_name("name")?, words.take_limit()?),
+            "delete" => BackupCommand::Delete(words.need_name("name")?, words.take_limit()?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+impl From<BackupCommand> for Command {
+    fn from(command: BackupCommand) -> Self {
+        Command::Backup(command)
+    }
+}
+
+impl Service {
+    pub(super) fn execute_on_backups(
+        &self,
+        caller: Caller,
+        command: BackupCommand,
+    ) -> Result<Reply> {
+        match command {
+            BackupCommand::Create(new) => {
+                let (disk, permit) = self.usable(caller, &new.disk)?;
+                self.create_backup(&permit, disk, new).map(Reply::Started)
+            }
+            BackupCommand::List => {
+                let _permit = self.permit(caller, Action::EnterControl)?;
+                let backups = self.visible_backups(caller);
+                Ok(Reply::Backups(
+                    backups.iter().map(|entry| self.describe_backup(entry)).collect(),
+                ))
+            }
+            BackupCommand::Show(name) => {
+                let (entry, _permit) = self.usable_backup(caller, &name)?;
+                Ok(Reply::Backup(Box::new(self.describe_backup(&entry))))
+            }
+            BackupCommand::Verify(name, limit) => {
+                let (entry, permit) = self.usable_backup(caller, &name)?;
+                self.verify_backup(&permit, &entry, limit).map(Reply::Started)
+            }
+            BackupCommand::Delete(name, limit) => {
+                let (entry, permit) = self.usable_backup(caller, &name)?;
+                self.delete_backup(&permit, entry, limit).map(Reply::Started)
+            }
+        }
+    }
+}
+
+fn new_backup(words: &mut Fields) -> Result<NewBackup> {
+    let name = words.take_text("name")?.map(|text| Name::parse(&text)).transpose()?;
+    let mode = match (words.take_flag("full")?, words.take_flag("incremental")?) {
+        (Some(true), Some(true)) => {
+            let message = "a backup is full or incremental, not both";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        (Some(true), _) => BackupMode::Full,
+        (_, Some(true)) => BackupMode::Incremental,
+        _ => BackupMode::Auto,
+    };
+    let disk = words.need_name("disk")?;
+    Ok(NewBackup { disk, name, mode, limit: words.take_limit()? })
+}

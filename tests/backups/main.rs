@@ -1,0 +1,17 @@
+//! Backups, and disks made of them, through real mounts (RULES P2 to P4).
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod broken;
+mod chains;
+mod interrupted;
+mod restored;
+mod rig;
+
+fn main() -> std::process::ExitCode {
+    let files = [restored::trials(), chains::trials(), broken::trials(), interrupted::trials()];
+    support::run_trials(files.into_iter().flatten().collect())
+}
