@@ -12,6 +12,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
+/// Damages a file of the first backup.
+type Breakage = fn(&Mount, &std::path::Path);
+
 fn with_backups() -> Mount {
     let mount = Setup::default().mount();
     mount.attached_disk("db", "8M", &["--encrypted"]);
@@ -24,7 +27,7 @@ fn with_backups() -> Mount {
 
 /// Nothing is restored in part, and the message names the file.
 fn damaged() {
-    let breakages: [(&str, &str, fn(&Mount, &std::path::Path)); 5] = [
+    let breakages: [(&str, &str, Breakage); 5] = [
         ("data", "a byte changed", |_, file| flip(file, 100)),
         ("manifest.0", "a byte changed", |_, file| flip(file, 40)),
         ("data", "cut", |_, file| {
