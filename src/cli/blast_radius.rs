@@ -91,6 +91,25 @@ pub(super) fn stays_detached(name: &str, disk: &Value) -> Option<String> {
 /// `3 disks, 1 attached: db (attached), logs, web. Attached disks go on until detached`; `None`
 /// when there are none.
 fn disks_under(key: &Value) -> Option<String> {
+    match (attachable_under(key), backups_under(key)) {
+        (Some(disks), Some(backups)) => Some(format!("{disks}; and {backups}")),
+        (disks, backups) => disks.or(backups),
+    }
+}
+
+/// `2 backups: monday, tuesday`; `None` when there are none.
+fn backups_under(key: &Value) -> Option<String> {
+    let key = Object::of(key);
+    let list = key.get("backups").and_then(Value::as_array);
+    let names: Vec<&str> = list.into_iter().flatten().filter_map(Value::as_str).collect();
+    let foreign = key.get("foreign_backups").and_then(Value::as_u64).unwrap_or(0);
+    let count = names.len() as u64 + foreign;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let colon = if shown.is_empty() { "" } else { ": " };
+    (count > 0).then(|| format!("{}{colon}{shown}", counted(count, "backup")))
+}
+
+fn attachable_under(key: &Value) -> Option<String> {
     let key = Object::of(key);
     let names = |list: &str| -> Vec<&str> {
         let list = key.get(list).and_then(Value::as_array);

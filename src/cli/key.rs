@@ -13,7 +13,7 @@ use crate::id::{Alias, Description};
 use serde_json::Value;
 
 /// The members of a key, in the order `show` gives them.
-const MEMBERS: [&str; 16] = [
+const MEMBERS: [&str; 18] = [
     "alias",
     "id",
     "state",
@@ -30,6 +30,8 @@ const MEMBERS: [&str; 16] = [
     "disks",
     "attached_disks",
     "foreign_disks",
+    "backups",
+    "foreign_backups",
 ];
 
 /// Runs one `key` command.

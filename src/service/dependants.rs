@@ -1,5 +1,6 @@
 //! What depends on a key: the blast radius of disabling or deleting it.
 
+use super::backup::BackupEntry;
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
 use crate::auth::{Action, Caller};
@@ -13,7 +14,11 @@ pub(super) struct Dependants {
     pub disks: Vec<Name>,
     /// Those of them that are attached.
     pub attached: Vec<Name>,
-    /// How many more there are, for callers who manage keys: the names of other owners' disks are
+    /// The backups under it that the caller may see, sorted.
+    pub backups: Vec<Name>,
+    /// How many more backups there are.
+    pub foreign_backups: usize,
+    /// How many more disks there are, for callers who manage keys: the names of other owners' disks are
     /// not theirs to know (RULES A7), but they must not take a key for unused that is not.
     pub foreign: usize,
     /// How many data keys each version of the key has wrapped: of all disks for callers who manage
@@ -31,6 +36,11 @@ impl Service {
                 self.add_dependant(caller, &entry, version, &mut dependants);
             }
         }
+        for backup in self.backups.all() {
+            if key_of(&backup) == Some(key) {
+                self.add_backup(caller, &backup, &mut dependants);
+            }
+        }
         dependants
     }
 
@@ -42,7 +52,19 @@ impl Service {
                 self.add_dependant(caller, &entry, version, all.entry(key).or_default());
             }
         }
+        for backup in self.backups.all() {
+            if let Some(key) = key_of(&backup) {
+                self.add_backup(caller, &backup, all.entry(key).or_default());
+            }
+        }
         all
+    }
+
+    fn add_backup(&self, caller: Caller, backup: &BackupEntry, dependants: &mut Dependants) {
+        match self.authority.allows(caller, Action::UseObject { owner: backup.owner() }) {
+            true => dependants.backups.push(backup.name().clone()),
+            false => dependants.foreign_backups += 1,
+        }
     }
 
     fn add_dependant(
@@ -66,6 +88,13 @@ impl Service {
             dependants.foreign += 1;
         }
     }
+}
+
+/// The key that opens a backup, once it is whole.
+fn key_of(backup: &BackupEntry) -> Option<KeyId> {
+    let state = backup.state();
+    let sealing = state.record.archive.as_ref().and_then(|archive| archive.sealing());
+    sealing.map(|sealing| sealing.dk.key)
 }
 
 fn version_of(entry: &DiskEntry) -> Option<(KeyId, u32)> {

@@ -22,9 +22,11 @@ fn with_backups() -> Mount {
     mount
 }
 
+type Breakage = fn(&Mount, &std::path::Path);
+
 /// Nothing is restored in part, and the message names the file.
 fn damaged() {
-    let breakages: [(&str, &str, fn(&Mount, &std::path::Path)); 5] = [
+    let breakages: [(&str, &str, Breakage); 5] = [
         ("data", "a byte changed", |_, file| flip(file, 100)),
         ("manifest.0", "a byte changed", |_, file| flip(file, 40)),
         ("data", "cut", |_, file| {

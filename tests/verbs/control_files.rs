@@ -53,6 +53,8 @@ const KEY_VALUES: [&str; 14] = [
     "disks",
     "attached-disks",
     "foreign-disks",
+    "backups",
+    "foreign-backups",
 ];
 const KEY_VERBS: [&str; 8] = [
     "enable",

@@ -30,6 +30,8 @@ control_files! {
         Disks = "disks" Value,
         AttachedDisks = "attached-disks" Value,
         ForeignDisks = "foreign-disks" Value,
+        Backups = "backups" Value,
+        ForeignBackups = "foreign-backups" Value,
         Enable = "enable" Verb,
         Disable = "disable" Verb,
         ScheduleDeletion = "schedule-deletion" Verb,
@@ -150,6 +152,8 @@ fn shown(key: &KeyInfo, file: KeyFile) -> String {
         KeyFile::DeletionWaitsUntil => key.deletion_waits_until.clone().unwrap_or_default(),
         KeyFile::Disks => return one_a_line(&key.disks),
         KeyFile::AttachedDisks => return one_a_line(&key.attached_disks),
+        KeyFile::Backups => return one_a_line(&key.backups),
+        KeyFile::ForeignBackups => key.foreign_backups.map(|n| n.to_string()).unwrap_or_default(),
         KeyFile::ForeignDisks => key.foreign_disks.map(|n| n.to_string()).unwrap_or_default(),
         KeyFile::Enable
         | KeyFile::Disable

@@ -48,6 +48,10 @@ pub struct KeyInfo {
     pub attached_disks: Vec<Name>,
     /// How many more disks are under it; none for a caller who may not know, who manages no keys.
     pub foreign_disks: Option<usize>,
+    /// The backups under it that the caller may see.
+    pub backups: Vec<Name>,
+    /// How many more backups are under it; as for disks.
+    pub foreign_backups: Option<usize>,
 }
 
 /// A version of a key.
@@ -113,7 +117,8 @@ impl Service {
         problem: &str,
         dependants: Dependants,
     ) -> KeyInfo {
-        let foreign_disks = self.foreign_count(caller, &dependants);
+        let foreign_disks = self.foreign_count(caller, dependants.foreign);
+        let foreign_backups = self.foreign_count(caller, dependants.foreign_backups);
         KeyInfo {
             id,
             alias,
@@ -131,11 +136,13 @@ impl Service {
             disks: dependants.disks,
             attached_disks: dependants.attached,
             foreign_disks,
+            backups: dependants.backups,
+            foreign_backups,
         }
     }
 
-    fn foreign_count(&self, caller: Caller, dependants: &Dependants) -> Option<usize> {
-        self.authority.allows(caller, Action::ManageKeys).then_some(dependants.foreign)
+    fn foreign_count(&self, caller: Caller, count: usize) -> Option<usize> {
+        self.authority.allows(caller, Action::ManageKeys).then_some(count)
     }
 
     /// A key as replies and control files show it.
@@ -167,7 +174,9 @@ impl Service {
             versions: versions.collect(),
             description: view.description.to_string(),
             deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
-            foreign_disks: self.foreign_count(caller, &dependants),
+            foreign_disks: self.foreign_count(caller, dependants.foreign),
+            foreign_backups: self.foreign_count(caller, dependants.foreign_backups),
+            backups: dependants.backups,
             disks: dependants.disks,
             attached_disks: dependants.attached,
         }
