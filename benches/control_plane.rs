@@ -245,7 +245,9 @@ const ROOT: Caller = Caller::new(Uid::ROOT);
 fn create_disk(service: &Service, name: Name, key: Option<Alias>) {
     let request = NewDisk {
         name,
-        size: ByteLen::MIB,
+        size: Some(ByteLen::MIB),
+        from: None,
+        limit: None,
         encrypted: Some(true),
         key,
         sector_size: None,

@@ -1,4 +1,4 @@
-//! A plain source, sealed on the way.
+//! A source that is sealed, or sealed anew, on the way.
 
 use crate::crypto::{Sealed, SectorBuf, SectorCipher};
 use crate::disk::SealedSource;
@@ -10,6 +10,7 @@ use std::ops::Range;
 /// image that is copied into an encrypted one (RULES P5).
 pub struct SealingSource<S> {
     plain: S,
+    opener: SectorCipher,
     cipher: SectorCipher,
 }
 
@@ -20,11 +21,23 @@ impl<S: SealedSource> SealingSource<S> {
     /// # Errors
     /// `invalid` when source and cipher have different sector sizes.
     pub fn new(plain: S, cipher: SectorCipher) -> Result<Self> {
-        if plain.sector_size() != cipher.sector_size() {
-            let text = format!("{cipher:?} is not for sectors of {:?}", plain.sector_size());
-            return Err(Error::new(ErrorKind::Invalid, text));
+        let null = SectorCipher::null(plain.sector_size());
+        SealingSource::opened_by(plain, null, cipher)
+    }
+
+    /// Opens with `opener` what `source` gives and seals it anew, as a copy of an encrypted image
+    /// does (RULES P4): source and copy share no sector of ciphertext.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn opened_by(source: S, opener: SectorCipher, cipher: SectorCipher) -> Result<Self> {
+        for of in [&opener, &cipher] {
+            if source.sector_size() != of.sector_size() {
+                let text = format!("{of:?} is not for sectors of {:?}", source.sector_size());
+                return Err(Error::new(ErrorKind::Invalid, text));
+            }
         }
-        Ok(SealingSource { plain, cipher })
+        Ok(SealingSource { plain: source, opener, cipher })
     }
 }
 
@@ -45,12 +58,11 @@ impl<S: SealedSource> SealedSource for SealingSource<S> {
         self.plain.read_sealed(offset, into)?;
         let sector = self.cipher.sector_size();
         let runs: Vec<_> = super::chunk::written_runs(into, sector.bytes()).collect();
-        let null = SectorCipher::null(sector);
         for run in runs {
             let at = ByteOffset::new(offset.get() + run.start as u64);
             let first = sector.sector_at(at);
-            // Opened by the null cipher, which is how the type says that the source is plain.
-            let plain = null.open(first, SectorBuf::<Sealed>::to_load(&mut into[run], sector));
+            let plain =
+                self.opener.open(first, SectorBuf::<Sealed>::to_load(&mut into[run], sector));
             self.cipher.seal(first, plain);
         }
         Ok(())

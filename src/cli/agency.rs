@@ -1,6 +1,6 @@
 //! `evsfs agency`, and the offer to create it (RULES A2).
 
-use super::args::AgencyCommand;
+use super::agency_args::AgencyCommand;
 use super::failure::{Failure, Outcome};
 use super::object::Object;
 use super::prompt::agrees;

@@ -1,10 +1,14 @@
 //! The tree of commands and their arguments (INTERFACE section 4).
 
+use super::agency_args::AgencyCommand;
 use super::audit_args::AuditCommand;
 use super::backup_args::BackupCommand;
 use super::bench_args::BenchArgs;
+use super::disk_args::DiskCreateArgs;
 use super::hsm_args::HsmCommand;
+use super::image_args::ImageCommand;
 use super::job_args::{JobCommand, WorkArgs};
+use super::server_args::ServerCommand;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -70,6 +74,12 @@ pub(super) enum Command {
     /// See what the KMS was asked for, and by whom
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make, import, copy and export images, from which disks and servers are made
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Make, show and delete servers: a system disk from an image, and data disks
+    #[command(subcommand)]
+    Server(ServerCommand),
     /// Follow and cancel long work
     #[command(subcommand)]
     Job(JobCommand),
@@ -232,38 +242,6 @@ pub(super) enum DiskCommand {
     },
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct DiskCreateArgs {
-    /// The new disk's name
-    pub name: String,
-    /// Its size, such as 10G; with --from, the source's size is the default
-    #[arg(long, required_unless_present = "from")]
-    pub size: Option<String>,
-    /// Encrypt the disk, whatever the default is; stays so for its whole life
-    #[arg(long)]
-    pub encrypted: bool,
-    /// Do not encrypt the disk, whatever the default is; stays so for its whole life
-    #[arg(long, conflicts_with_all = ["encrypted", "key"])]
-    pub unencrypted: bool,
-    /// The alias of the key to encrypt it with
-    #[arg(long, value_name = "ALIAS")]
-    pub key: Option<String>,
-    /// Fill it from backup:NAME or image:NAME
-    #[arg(long, value_name = "SOURCE")]
-    pub from: Option<String>,
-    /// The sector size, 4096 or 512
-    #[arg(long, value_name = "BYTES")]
-    pub sector_size: Option<u64>,
-    /// Keep the payload in this file or block device
-    #[arg(long, value_name = "PATH")]
-    pub backing: Option<PathBuf>,
-    /// Lose the data that is found there
-    #[arg(long, requires = "backing")]
-    pub overwrite: bool,
-    #[command(flatten)]
-    pub work: WorkArgs,
-}
-
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum KeyCommand {
     /// Create a key
@@ -377,16 +355,6 @@ pub(super) enum Switch {
     Off,
 }
 
-#[derive(Debug, Clone, Copy, clap::Subcommand)]
-pub(super) enum AgencyCommand {
-    /// Create the agency EVSAccessKMS
-    Create,
-    /// Show the agency
-    Show,
-    /// Delete the agency: new encryption and attaching of encrypted disks stop
-    Delete,
-}
-
 impl Command {
     /// What did not happen when this command was refused: the first line of the refusal.
     pub fn undone(&self) -> String {
@@ -395,6 +363,8 @@ impl Command {
             Command::Mount(_) => "nothing was mounted".to_owned(),
             Command::Umount(_) => "nothing was unmounted".to_owned(),
             Command::Status => "the status cannot be shown".to_owned(),
+            Command::Image(command) => command.undone(),
+            Command::Server(command) => command.undone(),
             Command::Job(command) => command.undone(),
             Command::Backup(command) => command.undone(),
             Command::Events { .. } => "the events cannot be shown".to_owned(),
@@ -410,11 +380,7 @@ impl Command {
             Command::Hsm(HsmCommand::Migrate(_)) => "the keys were not moved".to_owned(),
             Command::Disk(command) => command.undone(),
             Command::Key(command) => command.undone(),
-            Command::Agency(command) => match command {
-                AgencyCommand::Create => "the agency was not created".to_owned(),
-                AgencyCommand::Show => "the agency cannot be shown".to_owned(),
-                AgencyCommand::Delete => "the agency was not deleted".to_owned(),
-            },
+            Command::Agency(command) => command.undone().to_owned(),
         }
     }
 
@@ -425,6 +391,8 @@ impl Command {
             Command::Mount(_) => "mount",
             Command::Umount(_) => "umount",
             Command::Status => "status",
+            Command::Image(command) => command.path(),
+            Command::Server(command) => command.path(),
             Command::Job(command) => command.path(),
             Command::Backup(command) => command.path(),
             Command::Events { .. } => "events",
@@ -459,9 +427,7 @@ impl Command {
             Command::Key(KeyCommand::ConfirmDeletion { .. }) => "key confirm-deletion",
             Command::Key(KeyCommand::SetAlias { .. }) => "key set-alias",
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
-            Command::Agency(AgencyCommand::Create) => "agency create",
-            Command::Agency(AgencyCommand::Show) => "agency show",
-            Command::Agency(AgencyCommand::Delete) => "agency delete",
+            Command::Agency(command) => command.path(),
         }
     }
 }
@@ -544,6 +510,17 @@ mod tests {
             ("evsfs disk rewrap --all", "disk rewrap"),
             ("evsfs disk rewrap --all --limit 10 --no-wait", "disk rewrap"),
             ("evsfs disk rewrap --all --detach", "disk rewrap"),
+            ("evsfs image create web --disk db --limit 10M", "image create"),
+            ("evsfs image import web f.qcow2 --encrypted --key a", "image import"),
+            ("evsfs image copy web web2 --encrypted --no-wait", "image copy"),
+            ("evsfs image export web f --format qcow2", "image export"),
+            ("evsfs image list", "image list"),
+            ("evsfs image show web", "image show"),
+            ("evsfs image delete web --yes", "image delete"),
+            ("evsfs server create web --image deb --data-disk name=a,size=1G", "server create"),
+            ("evsfs server list", "server list"),
+            ("evsfs server show web --qemu", "server show"),
+            ("evsfs server delete web --with-data-disks --yes", "server delete"),
             ("evsfs job list --json", "job list"),
             ("evsfs job show 9b1d", "job show"),
             ("evsfs job watch 9b1d", "job watch"),

@@ -1,10 +1,8 @@
 //! `evsfs backup`, and making a disk of one.
 
-use super::agency;
 use super::backup_args::BackupCommand;
 use super::failure::Outcome;
 use super::job;
-use super::job_args::WorkArgs;
 use super::object::Object;
 use super::request::Request;
 use super::session::Session;
@@ -68,18 +66,6 @@ pub(super) fn run(session: &mut Session<'_>, command: &BackupCommand) -> Outcome
             job::begin(session, request, work, |_| format!("backup {name:?} is deleted\n"))
         }
     }
-}
-
-/// Makes a disk of a backup, in a job.
-pub(super) fn restore(
-    session: &mut Session<'_>,
-    request: Request,
-    name: &str,
-    work: &WorkArgs,
-) -> Outcome {
-    let request = request.with_given("limit", work.limit.as_deref());
-    let begun = agency::call_or_offer(session, &request)?;
-    job::follow(session, &begun, work, |_| format!("disk {name:?} is made\n"))
 }
 
 fn table(backups: &Value) -> String {

@@ -103,10 +103,7 @@ fn backups_under(key: &Value) -> Option<String> {
     let list = key.get("backups").and_then(Value::as_array);
     let names: Vec<&str> = list.into_iter().flatten().filter_map(Value::as_str).collect();
     let foreign = key.get("foreign_backups").and_then(Value::as_u64).unwrap_or(0);
-    let count = names.len() as u64 + foreign;
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    let colon = if shown.is_empty() { "" } else { ": " };
-    (count > 0).then(|| format!("{}{colon}{shown}", counted(count, "backup")))
+    copies_under(&names, foreign, "backup")
 }
 
 fn attachable_under(key: &Value) -> Option<String> {
@@ -116,9 +113,11 @@ fn attachable_under(key: &Value) -> Option<String> {
         list.into_iter().flatten().filter_map(Value::as_str).collect()
     };
     let (disks, attached) = (names("disks"), names("attached_disks"));
-    let foreign = key.get("foreign_disks").and_then(Value::as_u64).unwrap_or(0);
+    let number = |name: &str| key.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let foreign = number("foreign_disks");
+    let images = copies_under(&names("images"), number("foreign_images"), "image");
     if disks.is_empty() && foreign == 0 {
-        return None;
+        return images;
     }
     let mut text = format!("{}, {} attached", counted(disks.len() as u64, "disk"), attached.len());
     let is_attached = |name: &str| attached.binary_search(&name).is_ok();
@@ -139,8 +138,27 @@ fn attachable_under(key: &Value) -> Option<String> {
     if foreign > 0 {
         text.push_str(&format!("; and {} of other owners", counted(foreign, "disk")));
     }
+    if let Some(images) = images {
+        text.push_str(&format!("; and {images}"));
+    }
     if !attached.is_empty() {
         text.push_str(". Attached disks go on until detached");
+    }
+    Some(text)
+}
+
+/// `2 images: base, web`; `None` when there are none.
+fn copies_under(names: &[&str], foreign: u64, noun: &str) -> Option<String> {
+    if names.is_empty() {
+        return (foreign > 0).then(|| format!("{} of other owners", counted(foreign, noun)));
+    }
+    let shown: Vec<&str> = names.iter().copied().take(SHOWN).collect();
+    let mut text = format!("{}: {}", counted(names.len() as u64, noun), shown.join(", "));
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    if foreign > 0 {
+        text.push_str(&format!(", and {} of other owners", counted(foreign, noun)));
     }
     Some(text)
 }
@@ -172,6 +190,13 @@ mod tests {
         assert!(text.contains("d20 and 18 more."), "{text}");
         assert_eq!(disks_under(&json!({ "disks": [], "attached_disks": [] })), None);
         assert_eq!(disks_under(&json!({})), None);
+        let images = json!({ "disks": [], "images": ["base", "web"], "foreign_images": 1 });
+        assert_eq!(
+            disks_under(&images).unwrap(),
+            "2 images: base, web, and 1 image of other owners"
+        );
+        let both = json!({ "disks": ["a"], "images": ["base"] });
+        assert_eq!(disks_under(&both).unwrap(), "1 disk, 0 attached: a; and 1 image: base");
     }
 
     #[test]

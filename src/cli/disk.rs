@@ -1,11 +1,11 @@
 //! `evsfs disk`.
 
 use super::agency;
-use super::args::{DiskCommand, DiskCreateArgs};
-use super::backup;
+use super::args::DiskCommand;
 use super::blast_radius;
+use super::disk_args::DiskCreateArgs;
 use super::failure::Outcome;
-use super::job_args::WorkArgs;
+use super::job;
 use super::object::Object;
 use super::request::Request;
 use super::rewrap;
@@ -13,6 +13,7 @@ use super::session::Session;
 use super::table::{Align, Table, facts};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
+use crate::service::DiskSource;
 use crate::units::{ByteLen, SectorSize};
 use serde_json::Value;
 
@@ -40,10 +41,18 @@ const MEMBERS: [&str; 16] = [
 pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
     match command {
         DiskCommand::Create(args) if args.from.is_some() => {
-            backup::restore(session, creation(args)?, &args.name, &args.work)
+            if job::carry_out(session, creation(args)?, &args.work)?.is_none() {
+                return Ok(());
+            }
+            let disk = session.call(&named("disk.show", &args.name)?)?;
+            session.answer(&disk, |disk| table(&Value::Array(vec![disk.clone()])))
         }
         DiskCommand::Create(args) => {
-            refuse_work(&args.work)?;
+            if args.work.limit.is_some() || args.work.no_wait {
+                return Err(Error::new(ErrorKind::Invalid, "an empty disk is made at once")
+                    .remedy("leave out --limit and --no-wait, or say --from")
+                    .into());
+            }
             let disk = agency::call_or_offer(session, &creation(args)?)?;
             session.answer(&disk, |disk| table(&Value::Array(vec![disk.clone()])))
         }
@@ -121,7 +130,7 @@ pub(super) fn named(op: &str, name: &str) -> Result<Request> {
     Ok(Request::new(op).with("name", Name::parse(name)?.as_str()))
 }
 
-fn parsed_size(text: &str) -> Result<ByteLen> {
+pub(super) fn parsed_size(text: &str) -> Result<ByteLen> {
     ByteLen::parse(text).map_err(|cause| cause.code(Code::EVS_1010))
 }
 
@@ -143,28 +152,11 @@ fn creation(args: &DiskCreateArgs) -> Result<Request> {
         .with_given("key", key.as_ref().map(Alias::as_str))
         .with_given("sector_size", args.sector_size);
     if let Some(source) = &args.from {
-        check_source(source)?;
-        request = request.with("from", source.as_str());
+        request = request.with("from", DiskSource::parse(source)?.to_string());
     }
     match &args.backing {
         Some(path) if args.overwrite => request.with("overwrite", true).with_path("backing", path),
         Some(path) => request.with_path("backing", path),
         None => Ok(request),
-    }
-}
-
-fn refuse_work(work: &WorkArgs) -> Result<()> {
-    if work.limit.is_none() && !work.no_wait {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Invalid, "an empty disk is made at once, without a job")
-        .remedy("leave out --limit and --no-wait, or say --from"))
-}
-
-fn check_source(source: &str) -> Result<()> {
-    match source.split_once(':') {
-        Some(("backup" | "image", name)) => Name::parse(name).map(drop),
-        _ => Err(Error::new(ErrorKind::Invalid, format!("{source:?} is not a source of a disk"))
-            .remedy("use --from backup:NAME or --from image:NAME")),
     }
 }

@@ -1,5 +1,6 @@
 //! `evsfs job`, and waiting for the jobs that other commands begin.
 
+use super::agency;
 use super::failure::{Failure, Outcome};
 use super::job_args::{JobCommand, WorkArgs};
 use super::object::Object;
@@ -72,23 +73,26 @@ pub(super) fn begin(
     args: &WorkArgs,
     people: impl FnOnce(&Value) -> String,
 ) -> Outcome {
-    let begun = session.call(&request.with_given("limit", args.limit.as_deref()))?;
-    follow(session, &begun, args, people)
+    match carry_out(session, request, args)? {
+        Some(job) => session.answer(&job, people),
+        None => Ok(()),
+    }
 }
 
-/// Goes about a job that has begun, as [`begin`] does.
-pub(super) fn follow(
+/// As [`begin`], but leaves the answer to the caller when the job has ended; `None` when its id was
+/// the answer.
+pub(super) fn carry_out(
     session: &mut Session<'_>,
-    begun: &Value,
+    request: Request,
     args: &WorkArgs,
-    people: impl FnOnce(&Value) -> String,
-) -> Outcome {
-    let id = Object::of(begun).text("job");
+) -> Outcome<Option<Value>> {
+    let request = request.with_given("limit", args.limit.as_deref());
+    let begun = agency::call_or_offer(session, &request)?;
+    let id = Object::of(&begun).text("job");
     if args.no_wait {
-        return session.answer(begun, |_| format!("{id}\n"));
+        return session.answer(&begun, |_| format!("{id}\n")).map(|()| None);
     }
-    let job = wait(session, &id)?;
-    session.answer(&job, people)
+    wait(session, &id).map(Some)
 }
 
 /// Shows a job's progress until it ends, and ends as it does.

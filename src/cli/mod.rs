@@ -12,6 +12,7 @@
 //! * A closed pipe at the other end of stdout is no error, and no panic reaches a user.
 
 mod agency;
+mod agency_args;
 mod args;
 mod audit;
 mod audit_args;
@@ -23,11 +24,16 @@ mod blast_radius;
 mod check;
 mod client;
 mod disk;
+mod disk_args;
 mod events;
 mod failure;
 mod hidden_line;
 mod hsm;
 mod hsm_args;
+mod image;
+mod image_args;
+mod image_source;
+mod image_target;
 mod init;
 mod job;
 mod job_args;
@@ -44,6 +50,8 @@ mod request;
 mod rewrap;
 mod run;
 mod secret_source;
+mod server;
+mod server_args;
 mod session;
 mod status;
 mod table;

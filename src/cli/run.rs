@@ -7,8 +7,8 @@ use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
 use super::{
-    agency, audit, backup, bench, check, disk, events, hsm, init, job, key, manual, mount, status,
-    umount,
+    agency, audit, backup, bench, check, disk, events, hsm, image, init, job, key, manual, mount,
+    server, status, umount,
 };
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
@@ -75,6 +75,8 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Key(command) => key::run(session, command),
         Command::Audit(command) => audit::run(session, command),
         Command::Backup(command) => backup::run(session, command),
+        Command::Image(command) => image::run(session, command),
+        Command::Server(command) => server::run(session, command),
         Command::Job(command) => job::run(session, command),
         Command::Events { count } => events::run(session, *count),
         Command::Hsm(command) => hsm::run(session, command),

@@ -10,12 +10,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{DiskId, KeyId, Uid};
 use crate::kms::{Actor, DamagedKey, Hsm, KeyFindings, examine_keys, record_acceptance};
 use crate::records::{DirStore, RecordPath, Records};
-use crate::service::{DiskRecord, Payloads, Stage, check_job_record};
+use crate::service::{
+    DiskRecord, Payloads, Stage, check_image, check_job_record, check_server_record,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const DISKS: &str = "disks";
 const JOBS: &str = "jobs";
+const IMAGES: &str = "images";
+const SERVERS: &str = "servers";
 const REPAIR: &str = "evsfs check --repair, or mount once";
 
 /// What a check has found.
@@ -92,6 +96,19 @@ pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> R
         let checked = Disk { records: &records, payloads: &payloads, keys: &keys, mode };
         if let Err(error) = checked.check(&directory, &file, &mut report) {
             report.add(file, &error);
+        }
+    }
+    for name in records.list(&RecordPath::parse(IMAGES)?)? {
+        report.checked += 1;
+        let images = config.state_dir.join(IMAGES);
+        if let Err(error) = check_image(&records, &images, &name) {
+            report.add(images.join(&name), &error);
+        }
+    }
+    for name in records.list(&RecordPath::parse(SERVERS)?)? {
+        report.checked += 1;
+        if let Err(error) = check_server_record(&records, &name) {
+            report.add(config.state_dir.join(SERVERS).join(&name), &error);
         }
     }
     for name in records.list(&RecordPath::parse(JOBS)?)? {
@@ -209,8 +226,9 @@ impl CheckReport {
     fn check_other_records(&mut self, records: &Records) -> Result<()> {
         for path in records.paths()? {
             let text = path.as_str();
-            let is_checked_elsewhere =
-                ["kms/keys/", DISKS, JOBS].iter().any(|directory| text.starts_with(directory));
+            let is_checked_elsewhere = ["kms/keys/", DISKS, IMAGES, SERVERS, JOBS]
+                .iter()
+                .any(|directory| text.starts_with(directory));
             let is_ours =
                 text.starts_with("kms/") || text == "project.toml" || records.knows(&path);
             if is_ours

@@ -54,11 +54,16 @@ impl Namespace {
     /// # Errors
     /// `out-of-range` (ENXIO of lseek(2)) at or past the end, or when no data follows.
     pub fn seek(&self, handle: HandleId, whence: Whence, offset: ByteOffset) -> Result<ByteOffset> {
+        let nothing_follows = || Error::new(ErrorKind::OutOfRange, "no data follows this position");
+        if let Handle::ImageContent(content) = &*self.handles().get(handle)? {
+            let found = match whence {
+                Whence::Data => content.seek_data(offset)?,
+                Whence::Hole => content.seek_hole(offset)?,
+            };
+            return found.ok_or_else(nothing_follows);
+        }
         self.on_disk(handle, |open| match whence {
-            Whence::Data => open
-                .disk()
-                .seek_data(offset)?
-                .ok_or_else(|| Error::new(ErrorKind::OutOfRange, "no data follows this position")),
+            Whence::Data => open.disk().seek_data(offset)?.ok_or_else(nothing_follows),
             Whence::Hole => open.disk().seek_hole(offset),
         })
     }
@@ -73,6 +78,8 @@ impl Namespace {
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
+            | Handle::ImageUpload(_)
+            | Handle::ImageContent(_)
             | Handle::Directory(_) => Ok(()),
         }
     }
@@ -90,6 +97,8 @@ impl Namespace {
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
+            | Handle::ImageUpload(_)
+            | Handle::ImageContent(_)
             | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Unsupported, "only disk files can do this"))
             }

@@ -13,8 +13,8 @@ evsfs control directory
   events       what happens from now on, a line of JSON each; reading waits for the next
   audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
-  disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS] [from=backup:NAME]
-                            [sector-size=512|4096] [backing=PATH]
+  disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
+                            [sector-size=512|4096] [backing=PATH] [from=backup:NAME|image:NAME]
   disks/NAME/...            one value a file: status size encrypted key key-state ...
   disks/NAME/attach         write: rw, ro, or a newline
   disks/NAME/detach         write: a newline, or force
@@ -24,8 +24,7 @@ evsfs control directory
 
   keys/create               write: alias=finance [description=\"...\"] [origin=external]
   keys/ALIAS/...            one value a file: state created deletion-date disks attached-disks ...
-  keys/ALIAS/enable, disable, cancel-deletion         write: a newline
-  keys/ALIAS/rotate, delete-material                  write: a newline
+  keys/ALIAS/enable, disable, cancel-deletion, rotate, delete-material      write: a newline
   keys/ALIAS/rotation                                 write: off, on, or on and a number of days
   keys/ALIAS/import-parameters                        write: a newline; read: the key to wrap under
   keys/ALIAS/import         write: material=HEX or wrapped=HEX [token=TOKEN] [expires=DATE]
@@ -36,6 +35,13 @@ evsfs control directory
   backups/NAME/...          one value a file: disk status size stored encrypted key parent chain ...
   backups/NAME/verify       write: a newline
   backups/NAME/delete       write: the backup's name
+  images/create             write: name=web and disk=db, image=other, or size=10G to write its data
+                            [encrypted=yes] [key=ALIAS]
+  images/NAME/data          read: its content, if not encrypted; write: once, while it is imported
+  images/NAME/finish        write: a newline, when all is written and before `data` is closed
+  images/NAME/delete        write: the image's name
+  servers/create            write: name=web image=deb [data-disks=\"name=a,size=1G name=b,size=2G\"]
+  servers/NAME/delete       write: the server's name [with-data-disks]
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...
   jobs/ID/cancel            write: a newline

@@ -138,7 +138,7 @@ impl Inodes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{DiskId, JobId, KeyId};
+    use crate::id::{DiskId, ImageId, JobId, KeyId, ServerId};
 
     #[test]
     fn every_node_has_a_number_of_its_own_and_is_found_by_it() {
@@ -146,6 +146,8 @@ mod tests {
         let objects = [
             Object::Disk(DiskId::random()),
             Object::Key(KeyId::random()),
+            Object::Image(ImageId::random()),
+            Object::Server(ServerId::random()),
             Object::Job(JobId::random()),
         ];
         let mut nodes = vec![Node::Root, Node::Control, Node::EvsKeys];

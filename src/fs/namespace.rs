@@ -7,7 +7,7 @@ use super::handle::{Handle, HandleId, Handles, OpenMode, Opened, PageCache};
 use super::inode::{Inode, Inodes};
 use super::listing::Listed;
 use super::node::Node;
-use super::objects::{DiskFile, ObjectFile};
+use super::objects::{DiskFile, ImageFile, ObjectFile};
 use super::refusals::Refusals;
 use super::values::gone;
 use crate::auth::{Action, Caller};
@@ -134,6 +134,9 @@ impl Namespace {
             return Ok(Opened { handle, cache, passthrough });
         }
         let handle = match node {
+            Node::ObjectFile(ObjectFile::Image(id, ImageFile::Data)) => {
+                self.remembered(caller, self.open_image_data(caller, id, mode.write))?
+            }
             Node::ControlFile(ControlFile::Request) => {
                 Handle::Conversation { caller, conversation: Mutex::new(Conversation::default()) }
             }
@@ -222,6 +225,10 @@ impl Namespace {
                 let lines = self.service.read_events(*caller, &mut reader.lock(), len);
                 Ok(lines.map(|lines| deliver(&lines)))
             }
+            Handle::ImageContent(content) => Ok(Some(deliver(&content.read_at(offset, len)?))),
+            Handle::ImageUpload(_) => {
+                Err(Error::new(ErrorKind::Denied, "this file is written, not read"))
+            }
             Handle::Conversation { conversation, .. } => {
                 Ok(Some(deliver(conversation.lock().read(offset.get(), len))))
             }
@@ -242,7 +249,11 @@ impl Namespace {
     ) -> Result<Option<usize>> {
         match &*self.handles.get(handle)? {
             Handle::Disk { open, .. } => open.disk().write_at(offset, bytes).map(Some),
-            Handle::Value { .. } | Handle::Conversation { .. } | Handle::Events { .. } => Ok(None),
+            Handle::ImageUpload(upload) => upload.write_at(offset, bytes).map(Some),
+            Handle::Value { .. }
+            | Handle::Conversation { .. }
+            | Handle::Events { .. }
+            | Handle::ImageContent(_) => Ok(None),
             Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
         }
     }
@@ -265,7 +276,11 @@ impl Namespace {
                 conversation.lock().keep(answers, request_end);
                 Ok(())
             }
-            Handle::Disk { .. } | Handle::Events { .. } | Handle::Directory(_) => {
+            Handle::Disk { .. }
+            | Handle::Events { .. }
+            | Handle::ImageUpload(_)
+            | Handle::ImageContent(_)
+            | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Invalid, "this is no control file"))
             }
         }
@@ -357,6 +372,10 @@ impl Namespace {
             });
         }
         let (kind, size, mode) = match node.usage() {
+            Some(_) if let Node::ObjectFile(ObjectFile::Image(id, ImageFile::Data)) = node => {
+                let (size, mode) = self.image_data(caller, id)?;
+                (FileKind::Regular, size, mode)
+            }
             None => (FileKind::Directory, 0, 0o555),
             Some(usage) => (FileKind::Regular, CONTROL_FILE_SIZE, usage.mode()),
         };

@@ -115,13 +115,13 @@ impl Drop for Work<'_> {
 
 /// A name taken by a disk that is being made. Dropping it gives the name back.
 #[must_use = "dropping the reservation gives the name back"]
-pub struct Reservation<'c> {
-    catalogue: &'c Catalogue,
+pub struct Reservation {
+    catalogue: Catalogue,
     entry: Arc<DiskEntry>,
     is_made: bool,
 }
 
-impl Reservation<'_> {
+impl Reservation {
     /// The disk exists from here on.
     pub fn made(mut self, record: DiskRecord) -> Arc<DiskEntry> {
         self.is_made = true;
@@ -139,7 +139,7 @@ impl Reservation<'_> {
     }
 }
 
-impl Drop for Reservation<'_> {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.is_made {
             self.catalogue.remove(&self.entry);
@@ -147,11 +147,11 @@ impl Drop for Reservation<'_> {
     }
 }
 
-/// All disks.
-#[derive(Default)]
+/// All disks; a clone is the same catalogue, for the reservation that a job holds.
+#[derive(Default, Clone)]
 pub struct Catalogue {
     // Protects membership only; held for look-ups, never across I/O.
-    disks: RwLock<Disks>,
+    disks: Arc<RwLock<Disks>>,
 }
 
 #[derive(Default)]
@@ -181,10 +181,10 @@ impl Catalogue {
     ///
     /// # Errors
     /// As [`Catalogue::add`].
-    pub fn reserve(&self, record: DiskRecord) -> Result<Reservation<'_>> {
+    pub fn reserve(&self, record: DiskRecord) -> Result<Reservation> {
         let entry = Arc::new(DiskEntry::new(record, DiskStatus::Creating));
         self.add(entry.clone())?;
-        Ok(Reservation { catalogue: self, entry, is_made: false })
+        Ok(Reservation { catalogue: self.clone(), entry, is_made: false })
     }
 
     /// Takes a disk out.

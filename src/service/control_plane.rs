@@ -5,10 +5,12 @@ use super::attachment::{Attachment, AttachmentId};
 use super::backup::Backups;
 use super::catalogue::{Catalogue, DiskEntry};
 use super::events::Events;
+use super::images::Images;
 use super::jobs::Jobs;
 use super::kernel_cache::KernelCache;
 use super::payload::Payloads;
 use super::record::DiskRecord;
+use super::servers::Servers;
 use super::settings::Settings;
 use super::stop::StopSwitch;
 use crate::auth::{Action, Authority, Caller, Permit, Project};
@@ -50,6 +52,8 @@ pub struct Service {
     pub(super) payloads: Payloads,
     pub(super) catalogue: Catalogue,
     pub(super) backups: Backups,
+    pub(super) images: Images,
+    pub(super) servers: Servers,
     pub(super) started: jiff::Timestamp,
     pub(super) jobs: Jobs,
     pub(super) events: Events,
@@ -80,6 +84,8 @@ impl Service {
             payloads,
             catalogue: Catalogue::default(),
             backups: Backups::default(),
+            images: Images::default(),
+            servers: Servers::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
         })

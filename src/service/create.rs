@@ -1,16 +1,20 @@
 //! Making a disk (RULES D2 to D4, D11 to D13).
 
-use super::commands::NewDisk;
+use super::catalogue::DiskEntry;
+use super::commands::{DiskSource, NewDisk};
 use super::control_plane::Service;
 use super::describe::DiskInfo;
+use super::fill::UnfilledDisk;
 use super::payload::Existing;
 use super::record::{DiskRecord, Stage};
-use crate::auth::{Action, Permit};
+use super::reply::Reply;
+use crate::auth::{Action, Caller, Permit};
 use crate::crypto::WrappedDk;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Alias;
 use crate::kms::Kms;
 use crate::units::{ByteLen, SectorSize};
+use std::sync::Arc;
 
 /// The smallest disk (RULES D11).
 pub(super) const MIN_SIZE: ByteLen = ByteLen::MIB;
@@ -18,10 +22,51 @@ pub(super) const MIN_SIZE: ByteLen = ByteLen::MIB;
 pub(super) const MAX_SIZE: ByteLen = ByteLen::new(64 * ByteLen::TIB.get());
 
 impl Service {
-    pub(super) fn create_disk(&self, permit: Permit, request: NewDisk) -> Result<DiskInfo> {
+    pub(super) fn create_disk(&self, permit: Permit, request: NewDisk) -> Result<Reply> {
+        match request.from.clone() {
+            None => self.create_empty_disk(permit, request).map(Reply::Disk),
+            Some(DiskSource::Image(image)) => self.create_disk_from_image(permit, request, &image),
+            Some(DiskSource::Backup(backup)) => {
+                self.create_disk_from_backup(permit, request, &backup)
+            }
+        }
+    }
+
+    fn create_empty_disk(&self, permit: Permit, request: NewDisk) -> Result<DiskInfo> {
         let caller = permit.caller();
+        let new = self.unfilled_disk(caller, &request)?;
+        Ok(self.describe_disk(&*self.make_empty_disk(new)?))
+    }
+
+    /// Puts a disk on the medium that nothing fills.
+    pub(super) fn make_empty_disk(&self, new: UnfilledDisk) -> Result<Arc<DiskEntry>> {
+        let UnfilledDisk { reservation, mut record, existing } = new;
+        if let Err(error) = self.make_payload(&mut record, existing) {
+            if !self.unmake(&record) {
+                // Its record may say that the disk is ready, and the next start will believe it: a
+                // second disk of this name must not be made meanwhile.
+                record.error = Some(format!("it could not be made, nor removed: {error}"));
+                reservation.damaged(record);
+            }
+            return Err(error);
+        }
+        let encrypted = record.is_encrypted();
+        log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
+        let entry = reservation.made(record);
+        self.tell_of_disk("disk.created", &entry);
+        Ok(entry)
+    }
+
+    /// Takes the name of a new disk and makes its data key; nothing of it lies on the medium yet.
+    ///
+    /// # Errors
+    /// `invalid`, `denied`, `exists` for what cannot be; `no-agency`, `key-unusable`.
+    pub(super) fn unfilled_disk(&self, caller: Caller, request: &NewDisk) -> Result<UnfilledDisk> {
         let sector_size = request.sector_size.unwrap_or(self.settings.default_sector_size);
-        check_size(request.size, sector_size)?;
+        let size = request.size.ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "\"size\" is missing").code(Code::EVS_1010)
+        })?;
+        check_size(size, sector_size)?;
         let encrypted = request.encrypted.unwrap_or_else(|| self.encrypts_by_default());
         if !encrypted && let Some(key) = &request.key {
             let message =
@@ -35,30 +80,16 @@ impl Service {
         }
         let now = self.clock.now();
         let mut record =
-            DiskRecord::new(request.name.clone(), request.size, sector_size, caller.uid(), now);
+            DiskRecord::new(request.name.clone(), size, sector_size, caller.uid(), now);
         record.backing = request.backing.clone();
+        record.source = request.from.as_ref().map(DiskSource::to_string);
         let reservation = self.catalogue.reserve(record.clone())?;
-        let made = (|| {
-            if encrypted {
-                self.require_agency(caller)?;
-                let kms = self.kms_for(caller);
-                record.seal_with(self.dk_for(&kms, request.key.as_ref(), &record)?);
-            }
-            self.make_payload(&mut record, request.overwrite)
-        })();
-        if let Err(error) = made {
-            if !self.unmake(&record) {
-                // Its record may say that the disk is ready, and the next start will believe it: a
-                // second disk of this name must not be made meanwhile.
-                record.error = Some(format!("it could not be made, nor removed: {error}"));
-                reservation.damaged(record);
-            }
-            return Err(error);
+        if encrypted {
+            self.require_agency(caller)?;
+            record.seal_with(self.dk_for(&self.kms_for(caller), request.key.as_ref(), &record)?);
         }
-        log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
-        let entry = reservation.made(record);
-        self.tell_of_disk("disk.created", &entry);
-        Ok(self.describe_disk(&entry))
+        let existing = if request.overwrite { Existing::Overwrite } else { Existing::Keep };
+        Ok(UnfilledDisk { reservation, record, existing })
     }
 
     /// A wrapped data key that nobody has seen in the clear (RULES D3).
@@ -79,10 +110,9 @@ impl Service {
         })
     }
 
-    fn make_payload(&self, record: &mut DiskRecord, overwrite: bool) -> Result<()> {
+    fn make_payload(&self, record: &mut DiskRecord, existing: Existing) -> Result<()> {
         // The record comes first: a restart then knows that what it finds was never finished.
         self.save(record)?;
-        let existing = if overwrite { Existing::Overwrite } else { Existing::Keep };
         self.payloads.create(record, existing)?;
         record.stage = Stage::Ready;
         self.save(record)

@@ -1,8 +1,9 @@
-//! What depends on a key: the blast radius of disabling or deleting it.
+//! What depends on a key, disks and images: the blast radius of disabling or deleting it.
 
 use super::backup::BackupEntry;
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
+use super::images::ImageEntry;
 use crate::auth::{Action, Caller};
 use crate::id::{KeyId, Name};
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +22,10 @@ pub(super) struct Dependants {
     /// How many more disks there are, for callers who manage keys: the names of other owners' disks are
     /// not theirs to know (RULES A7), but they must not take a key for unused that is not.
     pub foreign: usize,
+    /// The images under it that the caller may see, sorted.
+    pub images: Vec<Name>,
+    /// How many more images there are, as for disks.
+    pub foreign_images: usize,
     /// How many data keys each version of the key has wrapped: of all disks for callers who manage
     /// keys, since the number tells whether an old version is still needed; of those the caller may
     /// see for others.
@@ -41,10 +46,15 @@ impl Service {
                 self.add_backup(caller, &backup, &mut dependants);
             }
         }
+        for entry in self.images.all() {
+            if let Some((_, version)) = version_of_image(&entry).filter(|(of, _)| *of == key) {
+                self.add_image(caller, &entry, version, &mut dependants);
+            }
+        }
         dependants
     }
 
-    /// What depends on each key, found in one pass over the disks.
+    /// What depends on each key, found in one pass over disks and images.
     pub(super) fn dependants_by_key(&self, caller: Caller) -> HashMap<KeyId, Dependants> {
         let mut all = HashMap::new();
         for entry in self.catalogue.all() {
@@ -57,6 +67,11 @@ impl Service {
                 self.add_backup(caller, &backup, all.entry(key).or_default());
             }
         }
+        for entry in self.images.all() {
+            if let Some((key, version)) = version_of_image(&entry) {
+                self.add_image(caller, &entry, version, all.entry(key).or_default());
+            }
+        }
         all
     }
 
@@ -64,6 +79,24 @@ impl Service {
         match self.authority.allows(caller, Action::UseObject { owner: backup.owner() }) {
             true => dependants.backups.push(backup.name().clone()),
             false => dependants.foreign_backups += 1,
+        }
+    }
+
+    fn add_image(
+        &self,
+        caller: Caller,
+        entry: &ImageEntry,
+        version: u32,
+        dependants: &mut Dependants,
+    ) {
+        let allows = |action| self.authority.allows(caller, action);
+        let is_visible = allows(Action::UseObject { owner: entry.owner() });
+        if is_visible || allows(Action::ManageKeys) {
+            *dependants.held.entry(version).or_default() += 1;
+        }
+        match is_visible {
+            true => dependants.images.push(entry.name().clone()),
+            false => dependants.foreign_images += 1,
         }
     }
 
@@ -95,6 +128,12 @@ fn key_of(backup: &BackupEntry) -> Option<KeyId> {
     let state = backup.state();
     let sealing = state.record.archive.as_ref().and_then(|archive| archive.sealing());
     sealing.map(|sealing| sealing.dk.key)
+}
+
+fn version_of_image(entry: &ImageEntry) -> Option<(KeyId, u32)> {
+    let state = entry.state();
+    let sealing = state.record.archive.as_ref()?.sealing()?;
+    Some((sealing.dk.key, sealing.dk.version))
 }
 
 fn version_of(entry: &DiskEntry) -> Option<(KeyId, u32)> {

@@ -28,6 +28,8 @@ mod detach;
 mod events;
 mod extend;
 mod fields;
+mod fill;
+mod images;
 mod jobs;
 mod kernel_cache;
 mod keys;
@@ -35,6 +37,7 @@ mod payload;
 mod record;
 mod reply;
 mod rewrap;
+mod servers;
 mod settings;
 mod startup;
 mod status;
@@ -44,26 +47,34 @@ pub use crate::kms::KeyView;
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use backup::{
     BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, Backups,
-    NewBackup, RestoredDisk,
+    NewBackup,
 };
 pub use catalogue::DiskEntry;
 pub use commands::{
     AgencyCommand, AuditCommand, BackupCommand, Command, DefaultEncryptionCommand, DetachMode,
-    DiskCommand, JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, StopMode,
+    DiskCommand, DiskSource, ImageCommand, ImageCopy, ImageImport, JobCommand, KeyCommand,
+    MountCommand, NewDisk, NewKeyRequest, NewServer, ServerCommand, StopMode,
     encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo,
-    KeyInfo, StatusInfo, VersionInfo,
+    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
+    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
+pub use images::{
+    ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
+};
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
 pub use reply::{Reply, StartedJob};
+pub use servers::{
+    DataDisks, DiskRole, Membership, ServerEntry, ServerRecord, ServerStatus, Servers,
+    check_server_record,
+};
 pub use settings::Settings;
 pub use status::{DiskEvent, DiskStatus, Resting};
 pub use stop::StopSwitch;

@@ -149,13 +149,23 @@ impl Payloads {
         }
     }
 
-    /// Removes a disk's directory once record and payload have gone.
+    /// Removes a disk's directory once record and payload have gone, with what writers whose
+    /// removal failed too have left aside of the record.
     ///
     /// # Errors
     /// `io`.
     pub fn remove_directory(&self, id: DiskId) -> Result<()> {
         let path = self.directory_of(id);
-        match std::fs::remove_dir(&path) {
+        let removed = std::fs::read_dir(&path).and_then(|entries| {
+            for entry in entries {
+                let entry = entry?;
+                if PrivateDir::is_aside(&entry.file_name()) {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+            std::fs::remove_dir(&path)
+        });
+        match removed {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io(format!("removing {}", path.display()), error))
             }

@@ -1,5 +1,6 @@
 //! What is remembered of a disk, at `disks/<id>/disk.toml` (INTERFACE section 7).
 
+use super::servers::Membership;
 use crate::crypto::WrappedDk;
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,18 +33,21 @@ pub struct DiskRecord {
     /// Attached in this way when the daemon last ran (RULES D9).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     attached: Option<AttachedAs>,
+    /// What it was made from, in the words of the command that made it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
     /// Where the payload lies, if not beside this record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backing: Option<PathBuf>,
-    /// What it was made from, such as `backup:NAME`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub source: Option<String>,
     /// Why it was not attached again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
     /// The data key, wrapped.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dk: Option<WrappedDk>,
+    /// The server it belongs to, and as what.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server: Option<Membership>,
 }
 
 /// How far the making or unmaking of a disk has got, so that a restart can end what a crash left.
@@ -84,10 +88,11 @@ impl DiskRecord {
             owner,
             created: super::describe::shown_time(created),
             attached: None,
-            backing: None,
             source: None,
+            backing: None,
             error: None,
             dk: None,
+            server: None,
         }
     }
 

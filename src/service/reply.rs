@@ -1,8 +1,8 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImportParametersInfo, JobInfo,
-    KeyInfo, StatusInfo,
+    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
+    JobInfo, KeyInfo, ServerInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
@@ -27,6 +27,14 @@ pub enum Reply {
     Keys(Vec<KeyInfo>),
     /// What a customer needs to wrap key material.
     ImportParameters(ImportParametersInfo),
+    /// One image.
+    Image(ImageInfo),
+    /// Images, sorted by name.
+    Images(Vec<ImageInfo>),
+    /// One server.
+    Server(ServerInfo),
+    /// Servers, sorted by name.
+    Servers(Vec<ServerInfo>),
     /// The agency.
     Agency(AgencyInfo),
     /// Entries of the audit log.

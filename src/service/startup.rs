@@ -3,6 +3,7 @@
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
 use super::record::{DiskRecord, Stage};
+use super::servers::{Fate, UnfinishedServers};
 use super::status::DiskStatus;
 use crate::auth::{Action, Caller};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,14 +18,23 @@ impl Service {
     /// # Errors
     /// `io` when the state directory cannot be read.
     pub fn load(&self) -> Result<()> {
+        let unfinished = self.load_servers()?;
+        let mut is_whole = true;
         let mut to_attach = Vec::new();
         for name in self.records.list(&RecordPath::parse("disks")?)? {
-            match self.load_disk(&name) {
+            match self.load_disk(&name, &unfinished) {
                 Ok(Some(entry)) => to_attach.push(entry),
                 Ok(None) => {}
-                Err(error) => log::error!("disk={name} is not served: {error}"),
+                Err(error) => {
+                    log::error!("disk={name} is not served: {error}");
+                    is_whole = false;
+                }
             }
         }
+        if is_whole {
+            self.end_unfinished_servers(unfinished);
+        }
+        self.load_images()?;
         for entry in to_attach {
             self.reattach(&entry);
         }
@@ -33,7 +43,11 @@ impl Service {
     }
 
     /// Reads one disk; returns it when it was attached before.
-    fn load_disk(&self, directory: &str) -> Result<Option<Arc<DiskEntry>>> {
+    fn load_disk(
+        &self,
+        directory: &str,
+        unfinished: &UnfinishedServers,
+    ) -> Result<Option<Arc<DiskEntry>>> {
         let id = DiskId::parse(directory)?;
         let path = DiskRecord::path_of(id)?;
         let Some(record) = self.records.load::<DiskRecord>(&path)? else {
@@ -46,10 +60,23 @@ impl Service {
             return Err(Error::new(ErrorKind::Integrity, message)
                 .remedy("put the record back from a copy of the state directory"));
         };
-        let record = record.check()?;
+        let mut record = record.check()?;
         if record.id != id {
             let message = format!("{path} is the record of another disk");
             return Err(Error::new(ErrorKind::Integrity, message));
+        }
+        match unfinished.fate_of(record.server) {
+            Fate::Goes => {
+                log::info!("disk={id} goes with its server");
+                self.remove_files(&record)?;
+                return Ok(None);
+            }
+            Fate::IsFreed => {
+                record.server = None;
+                record.set_attached(None);
+                self.save(&record)?;
+            }
+            Fate::Stays => {}
         }
         match record.stage {
             Stage::Creating => {

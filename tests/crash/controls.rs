@@ -10,6 +10,7 @@ use crate::trouble::{Damage, Harm, Injection, Strace, Unflushed, VERBS, World};
 use libtest_mimic::Trial;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 const SECTOR: u64 = 4096;
@@ -28,6 +29,11 @@ pub fn trials() -> Vec<Trial> {
             "control_a_ledger_without_fdatasync_is_found_by_power_cuts",
             STRACE,
             control_a_ledger_without_fdatasync_is_found_by_power_cuts,
+        ),
+        trial(
+            "control_a_rename_without_fsync_of_its_directory_is_found_by_power_cuts",
+            Needs::RootAnd(&["mkfs.ext4"]),
+            control_a_rename_without_fsync_of_its_directory_is_found_by_power_cuts,
         ),
         trial(
             "control_a_sector_under_the_tweak_of_another_is_found_as_garbage",
@@ -90,6 +96,33 @@ fn control_a_ledger_without_fdatasync_is_found_by_power_cuts() {
         let wrong = clerk.compare(machine.mount());
         if !wrong.is_empty() {
             return found("no fdatasync of the ledger", &format!("{wrong:?}"));
+        }
+    }
+    panic!("nothing was found");
+}
+
+/// A file is written, synchronised and renamed over another, and that is all; evsfs itself would be
+/// saved by its ledger.
+fn control_a_rename_without_fsync_of_its_directory_is_found_by_power_cuts() {
+    let machine = Machine::new();
+    let (file, new) = (machine.place().join("file"), machine.place().join("file.new"));
+    let write = |path: &Path, text: &str| {
+        let file = File::create(path).unwrap();
+        file.write_all_at(text.as_bytes(), 0).unwrap();
+        file.sync_all().unwrap();
+    };
+    write(&file, "old");
+    File::open(machine.place()).unwrap().sync_all().unwrap();
+    for attempt in 0..TRIES {
+        let text = format!("acknowledged {attempt}");
+        let pid = machine.mount().pid();
+        write(&new, &text);
+        std::fs::rename(&new, &file).unwrap();
+        machine.cut(pid, Unflushed::AllLost);
+        machine.boot();
+        let kept = std::fs::read_to_string(&file).unwrap();
+        if kept != text {
+            return found("no fsync of the directory", &format!("{kept:?}, not {text:?}"));
         }
     }
     panic!("nothing was found");

@@ -77,7 +77,8 @@ impl Machine {
         self.mount.evsfs_plain(&["check", "-c", config.to_str().unwrap()]).ok();
     }
 
-    fn place(&self) -> PathBuf {
+    /// Where its file system is mounted.
+    pub fn place(&self) -> PathBuf {
         self.directory.path().join("disk")
     }
 }

@@ -3,10 +3,9 @@
 use crate::support::{Needs, is_running, trial};
 use crate::trouble::{
     Amount, CHANGING_CALLS, Call, Injection, Reference, Strace, VERBS, Verb, World, difference,
-    is_tried,
+    has_half_deleted, is_tried,
 };
 use libtest_mimic::Trial;
-use serde_json::Value;
 
 const ERRNOS: [&str; 2] = ["EIO", "ENOSPC"];
 
@@ -137,9 +136,4 @@ fn fail_at(
     world.check_content(&when, &observed);
     world.check_state_dir(&when, verb, &observed);
     was_refused
-}
-
-/// Whether a disk's removal has got so far that it can only be finished.
-fn has_half_deleted(shape: &Value) -> bool {
-    shape["disks"].as_array().unwrap().iter().any(|disk| disk["status"] == "error-deleting")
 }

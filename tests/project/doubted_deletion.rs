@@ -102,7 +102,9 @@ impl Rig {
         }));
         rig.run(DiskCommand::Create(NewDisk {
             name: Name::parse("db").unwrap(),
-            size: ByteLen::MIB,
+            size: Some(ByteLen::MIB),
+            from: None,
+            limit: None,
             encrypted: Some(true),
             key: Some(alias()),
             sector_size: None,

@@ -231,7 +231,9 @@ impl Running {
     fn disk(&self, disk: &str, key: Option<&str>) {
         let request = NewDisk {
             name: name(disk),
-            size: ByteLen::MIB,
+            size: Some(ByteLen::MIB),
+            from: None,
+            limit: None,
             encrypted: Some(key.is_some()),
             key: key.map(alias),
             sector_size: None,

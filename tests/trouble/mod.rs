@@ -14,7 +14,7 @@ mod world;
 pub use amount::Amount;
 pub use ledger::{Damage, Harm, Ledger};
 pub use medium::{Manner, Medium, Unflushed};
-pub use reference::{Reference, State, difference, is_tried};
+pub use reference::{Reference, State, difference, has_half_deleted, is_tried};
 pub use stamp::{Found, SECTOR, read_stamp, stamp};
 pub use strace::{CHANGING_CALLS, Call, EVERY_CALL, Injection, Strace, calls_in, let_go_of};
 pub use verb::{VERBS, Verb};

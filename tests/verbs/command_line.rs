@@ -163,6 +163,8 @@ fn json_of_keys() {
         "foreign_disks": 0,
         "backups": [],
         "foreign_backups": 0,
+        "images": [],
+        "foreign_images": 0,
     });
     assert_eq!(created, expected);
     is_rfc_3339(&created["created"]);

@@ -38,7 +38,7 @@ const DISK_VALUES: [&str; 16] = [
     "io",
 ];
 const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
-const KEY_VALUES: [&str; 14] = [
+const KEY_VALUES: [&str; 16] = [
     "id",
     "state",
     "origin",
@@ -55,6 +55,8 @@ const KEY_VALUES: [&str; 14] = [
     "foreign-disks",
     "backups",
     "foreign-backups",
+    "images",
+    "foreign-images",
 ];
 const KEY_VERBS: [&str; 8] = [
     "enable",
@@ -87,8 +89,10 @@ fn found_and_not_listed() {
         "error",
         "events",
         "help",
+        "images",
         "jobs",
         "keys",
+        "servers",
         "version",
     ] {
         assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");
@@ -178,14 +182,15 @@ fn value_files() {
     ] {
         assert_eq!(raw(&format!("disks/db/{file}")), format!("{value}\n"), "{file}");
     }
-    for file in KEY_VALUES.iter().filter(|file| **file != "disks") {
+    for file in KEY_VALUES.iter().filter(|file| !["disks", "images"].contains(file)) {
         let text = raw(&format!("keys/evs/default/{file}"));
         assert!(text.ends_with('\n') && text.lines().count() == 1, "{file}: {text:?}");
     }
     assert_eq!(raw("keys/evs/default/disks"), "db\n");
+    assert_eq!(raw("keys/evs/default/images"), "");
     assert_eq!(raw("agency"), "EVSAccessKMS\n");
     assert_eq!(raw("version"), concat!(env!("CARGO_PKG_VERSION"), "\n"));
-    assert!(raw("help").lines().count() <= 40 && raw("help").contains("echo rw"));
+    assert!(raw("help").lines().count() <= 56 && raw("help").contains("echo rw"));
     assert_eq!(raw("error"), "");
 
     std::fs::write(mount.mountpoint().join("db"), [7; 4096]).unwrap();

@@ -13,6 +13,8 @@ impl Collection {
             Collection::Disks => Some("disk.create"),
             Collection::Keys => Some("key.create"),
             Collection::Backups => Some("backup.create"),
+            Collection::Images => Some("image.create"),
+            Collection::Servers => Some("server.create"),
             // Verbs that take long make them.
             Collection::Jobs => None,
         }
@@ -21,7 +23,11 @@ impl Collection {
     /// What a caller must be allowed to do to use `create`.
     pub const fn create_action(self) -> Action {
         match self {
-            Collection::Disks | Collection::Jobs | Collection::Backups => Action::CreateObject,
+            Collection::Disks
+            | Collection::Backups
+            | Collection::Images
+            | Collection::Servers
+            | Collection::Jobs => Action::CreateObject,
             Collection::Keys => Action::ManageKeys,
         }
     }
@@ -37,6 +43,8 @@ impl Namespace {
         match collection {
             Collection::Disks => self.disks(caller),
             Collection::Keys => self.keys(caller),
+            Collection::Images => self.images(caller),
+            Collection::Servers => self.servers(caller),
             Collection::Jobs => self.jobs(caller),
             Collection::Backups => self.backups(caller),
         }
@@ -52,6 +60,8 @@ impl Namespace {
         match collection {
             Collection::Disks => self.disk_named(caller, name),
             Collection::Keys => self.key_named(caller, name),
+            Collection::Images => self.image_named(caller, name),
+            Collection::Servers => self.server_named(caller, name),
             Collection::Jobs => self.job_named(caller, name),
             Collection::Backups => self.backup_named(caller, name),
         }
@@ -62,6 +72,8 @@ impl Namespace {
         match object {
             Object::Disk(id) => self.service().visible_disk(caller, id).is_some(),
             Object::Key(id) => self.key_with_id(caller, id).is_some(),
+            Object::Image(id) => self.service().visible_image(caller, id).is_some(),
+            Object::Server(id) => self.service().visible_server(caller, id).is_some(),
             Object::Job(id) => self.service().visible_job(caller, id).is_some(),
             Object::Backup(id) => self.service().visible_backup(caller, id).is_some(),
         }
@@ -70,7 +82,11 @@ impl Namespace {
     /// Whether a file of an object is one this caller may operate, as opposed to look at.
     pub(in crate::fs) fn operates(&self, caller: Caller, file: ObjectFile) -> bool {
         match file {
-            ObjectFile::Disk(..) | ObjectFile::Job(..) | ObjectFile::Backup(..) => true,
+            ObjectFile::Disk(..)
+            | ObjectFile::Backup(..)
+            | ObjectFile::Image(..)
+            | ObjectFile::Server(..)
+            | ObjectFile::Job(..) => true,
             ObjectFile::Key(_, file) => self.operates_key(caller, file),
         }
     }
@@ -83,6 +99,8 @@ impl Namespace {
         match file {
             ObjectFile::Disk(id, file) => self.disk_value(caller, id, file),
             ObjectFile::Key(id, file) => self.key_value(caller, id, file),
+            ObjectFile::Image(id, file) => self.image_value(caller, id, file),
+            ObjectFile::Server(id, file) => self.server_value(caller, id, file),
             ObjectFile::Job(id, file) => self.job_value(caller, id, file),
             ObjectFile::Backup(id, file) => self.backup_value(caller, id, file),
         }
@@ -101,6 +119,8 @@ impl Namespace {
         match file {
             ObjectFile::Disk(id, file) => self.disk_command(caller, id, file, text),
             ObjectFile::Key(id, file) => self.key_command(caller, id, file, text),
+            ObjectFile::Image(id, file) => self.image_command(caller, id, file, text),
+            ObjectFile::Server(id, file) => self.server_command(caller, id, file, text),
             ObjectFile::Job(id, file) => self.job_command(caller, id, file, text),
             ObjectFile::Backup(id, file) => self.backup_command(caller, id, file, text),
         }

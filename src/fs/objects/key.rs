@@ -32,6 +32,8 @@ control_files! {
         ForeignDisks = "foreign-disks" Value,
         Backups = "backups" Value,
         ForeignBackups = "foreign-backups" Value,
+        Images = "images" Value,
+        ForeignImages = "foreign-images" Value,
         Enable = "enable" Verb,
         Disable = "disable" Verb,
         ScheduleDeletion = "schedule-deletion" Verb,
@@ -154,6 +156,8 @@ fn shown(key: &KeyInfo, file: KeyFile) -> String {
         KeyFile::AttachedDisks => return one_a_line(&key.attached_disks),
         KeyFile::Backups => return one_a_line(&key.backups),
         KeyFile::ForeignBackups => key.foreign_backups.map(|n| n.to_string()).unwrap_or_default(),
+        KeyFile::Images => return one_a_line(&key.images),
+        KeyFile::ForeignImages => key.foreign_images.map(|n| n.to_string()).unwrap_or_default(),
         KeyFile::ForeignDisks => key.foreign_disks.map(|n| n.to_string()).unwrap_or_default(),
         KeyFile::Enable
         | KeyFile::Disable

@@ -7,9 +7,12 @@
 mod backup;
 mod disk;
 mod dispatch;
+mod image;
 mod job;
 mod key;
 mod object;
+mod server;
 
 pub use disk::DiskFile;
+pub use image::ImageFile;
 pub use object::{Collection, Object, ObjectFile};

@@ -2,10 +2,12 @@
 
 use super::backup::BackupFile;
 use super::disk::DiskFile;
+use super::image::ImageFile;
 use super::job::JobFile;
 use super::key::KeyFile;
+use super::server::ServerFile;
 use crate::fs::files::Use;
-use crate::id::{BackupId, DiskId, JobId, KeyId};
+use crate::id::{BackupId, DiskId, ImageId, JobId, KeyId, ServerId};
 
 macro_rules! objects {
     ($($collection:ident $name:literal $variant:ident($id:ty, $file:ident),)*) => {
@@ -98,6 +100,8 @@ macro_rules! objects {
 objects! {
     Disks "disks" Disk(DiskId, DiskFile),
     Keys "keys" Key(KeyId, KeyFile),
+    Images "images" Image(ImageId, ImageFile),
+    Servers "servers" Server(ServerId, ServerFile),
     Jobs "jobs" Job(JobId, JobFile),
     Backups "backups" Backup(BackupId, BackupFile),
 }

@@ -2,11 +2,10 @@
 
 use super::catalogue::BackupEntry;
 use super::record::BackupRecord;
-use crate::archive::{Archive, ArchiveRecord, Chain, Meter};
+use crate::archive::{Archive, ArchiveRecord, Chain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::BackupId;
-use crate::service::{JobContext, Service};
-use crate::units::ByteLen;
+use crate::service::Service;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,12 +30,6 @@ impl HeldChain {
 impl Drop for HeldChain {
     fn drop(&mut self) {
         self.members.iter().for_each(|entry| entry.release());
-    }
-}
-
-impl Meter for JobContext<'_> {
-    fn advance(&self, bytes: ByteLen) -> Result<()> {
-        JobContext::advance(self, bytes.get())
     }
 }
 

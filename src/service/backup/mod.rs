@@ -25,5 +25,4 @@ mod verify;
 pub use catalogue::{BackupEntry, Backups};
 pub use create::{BackupMode, NewBackup};
 pub use record::{BackupRecord, BackupStage};
-pub use restore::RestoredDisk;
 pub use status::{BackupEvent, BackupStatus};

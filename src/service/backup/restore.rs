@@ -1,6 +1,5 @@
 //! Making a disk of a backup (RULES P2, P4).
 
-use super::catalogue::BackupEntry;
 use super::guard::Claim;
 use super::held::{HeldChain, archive_of};
 use crate::archive::{Sealing, reseal};
@@ -8,45 +7,36 @@ use crate::auth::Permit;
 use crate::crypto::SectorCipher;
 use crate::disk::{Access, Disk};
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::id::{Alias, Name};
+use crate::id::Name;
 use crate::kms::Kms;
 use crate::service::payload::Existing;
 use crate::service::{
-    DiskEntry, DiskRecord, DiskStatus, JobContext, JobKind, NewJob, Service, Stage, StartedJob,
-    create::check_size,
+    DiskEntry, DiskRecord, DiskStatus, JobContext, JobKind, NewDisk, NewJob, Reply, Service, Stage,
+    StartedJob, create::check_size,
 };
-use crate::units::{ByteLen, SectorSize};
+use crate::units::SectorSize;
 use std::sync::Arc;
-
-/// A disk to be made of a backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RestoredDisk {
-    /// The backup.
-    pub backup: Name,
-    /// The disk's name.
-    pub name: Name,
-    /// Its size, not less than the backup's; `None` takes that.
-    pub size: Option<ByteLen>,
-    /// Encrypted or not for life, whatever the backup is. `None`: as the backup if that is
-    /// encrypted, else as the project's default says.
-    pub encrypted: Option<bool>,
-    /// The master key; `None` leaves it to the project's default (RULES D4).
-    pub key: Option<Alias>,
-    /// Bytes a second that the job keeps to.
-    pub limit: Option<u64>,
-}
 
 impl Service {
     /// Begins to make a disk of a backup: a job. What can be refused is refused before it begins.
-    pub(in crate::service) fn restore_disk(
+    ///
+    /// Its encryption is chosen freely (RULES P2). Where nothing is said it is encrypted if the
+    /// backup is, or if the project's default says so.
+    pub(in crate::service) fn create_disk_from_backup(
         &self,
-        permit: &Permit,
-        backup: &Arc<BackupEntry>,
-        new: RestoredDisk,
-    ) -> Result<StartedJob> {
+        permit: Permit,
+        new: NewDisk,
+        backup: &Name,
+    ) -> Result<Reply> {
         let caller = permit.caller();
-        let held = self.hold_backup(backup, "restore")?;
-        let archive = archive_of(backup)?;
+        let (backup, _permit) = self.usable_backup(caller, backup)?;
+        if new.backing.is_some() || new.sector_size.is_some() {
+            let message = "a disk made of a backup has its sector size, and a payload of its own";
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .remedy("leave out --sector-size and --backing"));
+        }
+        let held = self.hold_backup(&backup, "restore")?;
+        let archive = archive_of(&backup)?;
         let (sector_size, size) = (archive.sector_size(), new.size.unwrap_or(archive.size()));
         check_size(size, sector_size)?;
         if size < archive.size() {
@@ -83,7 +73,7 @@ impl Service {
             claim.entry().state().record = record.clone();
         }
         let job = NewJob {
-            kind: JobKind::RestoreBackup,
+            kind: JobKind::DiskCreate,
             subject: format!("{} to {}", backup.name(), record.name),
             total: None,
             limit: new.limit,
@@ -91,7 +81,7 @@ impl Service {
         let job = self.start_job(caller, job, move |service, context| {
             service.restore(&kms, &held, record, claim, context)
         })?;
-        Ok(StartedJob { job: job.id })
+        Ok(Reply::Started(StartedJob { job: job.id }))
     }
 
     fn restore(

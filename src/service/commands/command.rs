@@ -5,9 +5,11 @@ use super::audit::AuditCommand;
 use super::backup::BackupCommand;
 use super::default_encryption::DefaultEncryptionCommand;
 use super::disk::DiskCommand;
+use super::image::ImageCommand;
 use super::job::JobCommand;
 use super::key::KeyCommand;
 use super::mount::MountCommand;
+use super::server::ServerCommand;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::{Fields, Reply, Service};
@@ -27,6 +29,10 @@ pub enum Command {
     Backup(BackupCommand),
     /// On the default encryption of the project.
     DefaultEncryption(DefaultEncryptionCommand),
+    /// On images.
+    Image(ImageCommand),
+    /// On servers.
+    Server(ServerCommand),
     /// On long work.
     Job(JobCommand),
     /// On the whole mount.
@@ -50,6 +56,8 @@ impl Command {
             "default-encryption" => {
                 DefaultEncryptionCommand::from_words(verb, fields)?.map(Command::DefaultEncryption)
             }
+            "image" => ImageCommand::from_words(verb, fields)?.map(Command::Image),
+            "server" => ServerCommand::from_words(verb, fields)?.map(Command::Server),
             "job" => JobCommand::from_words(verb, fields)?.map(Command::Job),
             "mount" => MountCommand::from_words(verb, fields)?.map(Command::Mount),
             _ => None,
@@ -75,6 +83,8 @@ impl Service {
             Command::DefaultEncryption(command) => {
                 self.execute_on_default_encryption(caller, command)
             }
+            Command::Image(command) => self.execute_on_images(caller, command),
+            Command::Server(command) => self.execute_on_servers(caller, command),
             Command::Job(command) => self.execute_on_jobs(caller, command),
             Command::Mount(command) => self.execute_on_mount(caller, command),
         }

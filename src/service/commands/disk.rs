@@ -1,13 +1,12 @@
 //! Commands on disks.
 
 use super::command::Command;
+use super::disk_source::DiskSource;
 use crate::auth::{Action, Caller, Permit};
 use crate::disk::Access;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
-use crate::service::{
-    DiskEntry, Fields, JobKind, NewJob, Reply, RestoredDisk, Service, StartedJob,
-};
+use crate::service::{DiskEntry, Fields, JobKind, NewJob, Reply, Service, StartedJob};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
 
@@ -16,8 +15,6 @@ use std::path::PathBuf;
 pub enum DiskCommand {
     /// Make a disk.
     Create(NewDisk),
-    /// Make a disk of a backup: a job.
-    Restore(RestoredDisk),
     /// All disks the caller may see.
     List,
     /// One disk.
@@ -41,8 +38,10 @@ pub enum DiskCommand {
 pub struct NewDisk {
     /// Its name.
     pub name: Name,
-    /// Its size.
-    pub size: ByteLen,
+    /// Its size; `None` is that of its source.
+    pub size: Option<ByteLen>,
+    /// What fills it; `None` leaves it empty.
+    pub from: Option<DiskSource>,
     /// Encrypted or not for life; `None` leaves it to the project's default (RULES D2).
     pub encrypted: Option<bool>,
     /// The master key; `None` leaves it to the project's default (RULES D4).
@@ -53,6 +52,8 @@ pub struct NewDisk {
     pub backing: Option<PathBuf>,
     /// Whether data that lies at `backing` may be overwritten.
     pub overwrite: bool,
+    /// At most so many bytes a second of its source.
+    pub limit: Option<u64>,
 }
 
 /// How to detach.
@@ -70,10 +71,7 @@ impl DiskCommand {
             return Err(encryption_never_changes());
         }
         Ok(Some(match verb {
-            "create" => match words.take_text("from")? {
-                None => DiskCommand::Create(new_disk(words)?),
-                Some(source) => DiskCommand::Restore(restored_disk(&source, words)?),
-            },
+            "create" => DiskCommand::Create(new_disk(words)?),
             "list" => DiskCommand::List,
             "show" => DiskCommand::Show(words.need_name("name")?),
             "attach" => DiskCommand::Attach(words.need_name("name")?, access(words)?),
@@ -100,21 +98,17 @@ impl Service {
         match command {
             DiskCommand::Create(request) => {
                 let permit = self.permit(caller, Action::CreateObject)?;
-                Ok(Reply::Disk(self.create_disk(permit, request)?))
-            }
-            DiskCommand::Restore(request) => {
-                let _permit = self.permit(caller, Action::CreateObject)?;
-                let (backup, permit) = self.usable_backup(caller, &request.backup)?;
-                self.restore_disk(&permit, &backup, request).map(Reply::Started)
+                self.create_disk(permit, request)
             }
             DiskCommand::List => Ok(Reply::Disks(self.list_disks(caller)?)),
             DiskCommand::Show(name) => self.on_disk(caller, &name, |_, _| Ok(())),
             DiskCommand::Attach(name, access) => {
                 self.on_disk(caller, &name, |permit, entry| self.attach(permit, entry, access))
             }
-            DiskCommand::Detach(name, mode) => {
-                self.on_disk(caller, &name, |permit, entry| self.detach(permit, entry, mode))
-            }
+            DiskCommand::Detach(name, mode) => self.on_disk(caller, &name, |permit, entry| {
+                self.must_not_be_system_disk(entry, "detached")?;
+                self.detach(permit, entry, mode)
+            }),
             DiskCommand::Extend(name, size) => {
                 self.on_disk(caller, &name, |permit, entry| self.extend(permit, entry, size))
             }
@@ -137,6 +131,7 @@ impl Service {
             }
             DiskCommand::Delete(name) => {
                 let (entry, permit) = self.usable(caller, &name)?;
+                self.must_not_be_system_disk(&entry, "deleted")?;
                 self.delete(permit, &entry)?;
                 Ok(Reply::DONE)
             }
@@ -163,7 +158,10 @@ pub fn encryption_never_changes() -> Error {
         .remedy("create another disk and copy the data")
 }
 
-fn new_disk(words: &mut Fields) -> Result<NewDisk> {
+pub(super) fn new_disk(words: &mut Fields) -> Result<NewDisk> {
+    let from = words.take_text("from")?.map(|text| DiskSource::parse(&text)).transpose()?;
+    // Nothing takes long where nothing is copied, and there is nothing to limit.
+    let is_filled = from.is_some();
     let sector_size = match words.take_text("sector_size")? {
         None => None,
         Some(text) => {
@@ -175,30 +173,18 @@ fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     };
     Ok(NewDisk {
         name: words.need_name("name")?,
-        size: size(words)?,
+        size: match (words.has("size"), &from) {
+            // The source has a size.
+            (false, Some(_)) => None,
+            _ => Some(size(words)?),
+        },
+        from,
         encrypted: words.take_flag("encrypted")?,
         key: words.take_alias("key")?,
         sector_size,
         backing: words.take_text("backing")?.map(PathBuf::from),
         overwrite: words.take_flag("overwrite")?.unwrap_or(false),
-    })
-}
-
-fn restored_disk(source: &str, words: &mut Fields) -> Result<RestoredDisk> {
-    let Some(backup) = source.strip_prefix("backup:") else {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("a disk cannot be made from {source:?}, only from a backup"),
-        )
-        .remedy("from=backup:NAME; see: evsfs backup list"));
-    };
-    Ok(RestoredDisk {
-        backup: Name::parse(backup)?,
-        name: words.need_name("name")?,
-        size: if words.has("size") { Some(size(words)?) } else { None },
-        encrypted: words.take_flag("encrypted")?,
-        key: words.take_alias("key")?,
-        limit: words.take_limit()?,
+        limit: if is_filled { words.take_limit()? } else { None },
     })
 }
 
@@ -238,7 +224,7 @@ mod tests {
             request("disk.create", &[("name", "db"), ("size", "10G"), ("encrypted", "yes")])
                 .unwrap();
         let Command::Disk(DiskCommand::Create(disk)) = command else { panic!("{command:?}") };
-        assert_eq!(disk.size, ByteLen::new(10 << 30));
+        assert_eq!((disk.size, disk.from), (Some(ByteLen::new(10 << 30)), None));
         assert_eq!((disk.encrypted, disk.key, disk.sector_size), (Some(true), None, None));
     }
 

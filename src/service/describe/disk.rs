@@ -81,7 +81,10 @@ impl Service {
             attached: attachment.is_some(),
             read_only: attachment.is_some_and(|open| open.access() == Access::ReadOnly),
             source: record.source,
-            server: None,
+            server: record
+                .server
+                .and_then(|member| self.servers.by_id(member.id))
+                .map(|server| server.name().clone()),
             error: record.error,
         }
     }

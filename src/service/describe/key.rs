@@ -52,6 +52,10 @@ pub struct KeyInfo {
     pub backups: Vec<Name>,
     /// How many more backups are under it; as for disks.
     pub foreign_backups: Option<usize>,
+    /// The images under it that the caller may see.
+    pub images: Vec<Name>,
+    /// How many more images are under it; none for a caller who may not know.
+    pub foreign_images: Option<usize>,
 }
 
 /// A version of a key.
@@ -61,7 +65,7 @@ pub struct VersionInfo {
     pub version: u32,
     /// When it got its material, RFC 3339.
     pub created: String,
-    /// How many disks have their data key wrapped by it: all, for those who manage keys; for
+    /// How many disks and images have their data key wrapped by it: all, for those who manage keys; for
     /// others, of those they may see.
     pub disks: usize,
 }
@@ -117,8 +121,8 @@ impl Service {
         problem: &str,
         dependants: Dependants,
     ) -> KeyInfo {
-        let foreign_disks = self.foreign_count(caller, dependants.foreign);
         let foreign_backups = self.foreign_count(caller, dependants.foreign_backups);
+        let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
         KeyInfo {
             id,
             alias,
@@ -135,6 +139,8 @@ impl Service {
             deletion_waits_until: None,
             disks: dependants.disks,
             attached_disks: dependants.attached,
+            images: dependants.images,
+            foreign_images,
             foreign_disks,
             backups: dependants.backups,
             foreign_backups,
@@ -145,6 +151,16 @@ impl Service {
         self.authority.allows(caller, Action::ManageKeys).then_some(count)
     }
 
+    /// How many disks and images of other owners there are, for those who may know.
+    fn foreign_counts(
+        &self,
+        caller: Caller,
+        dependants: &Dependants,
+    ) -> (Option<usize>, Option<usize>) {
+        let tell = |count| self.authority.allows(caller, Action::ManageKeys).then_some(count);
+        (tell(dependants.foreign), tell(dependants.foreign_images))
+    }
+
     /// A key as replies and control files show it.
     pub fn describe_key(&self, caller: Caller, view: &KeyView) -> KeyInfo {
         let dependants = self.dependants_of(caller, view.id);
@@ -152,6 +168,7 @@ impl Service {
     }
 
     fn key_info(&self, caller: Caller, view: &KeyView, dependants: Dependants) -> KeyInfo {
+        let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
         let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
             version,
             created: shown_time(*created),
@@ -174,11 +191,13 @@ impl Service {
             versions: versions.collect(),
             description: view.description.to_string(),
             deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
-            foreign_disks: self.foreign_count(caller, dependants.foreign),
+            foreign_disks,
             foreign_backups: self.foreign_count(caller, dependants.foreign_backups),
             backups: dependants.backups,
             disks: dependants.disks,
             attached_disks: dependants.attached,
+            images: dependants.images,
+            foreign_images,
         }
     }
 }

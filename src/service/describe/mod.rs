@@ -3,16 +3,20 @@
 
 mod backup;
 mod disk;
+mod image;
 mod job;
 mod key;
 mod mount;
 mod project;
+mod server;
 mod time;
 
 pub use backup::BackupInfo;
 pub use disk::DiskInfo;
+pub use image::ImageInfo;
 pub use job::JobInfo;
 pub use key::{ImportParametersInfo, KeyInfo, VersionInfo};
 pub use mount::StatusInfo;
 pub use project::{AgencyInfo, DefaultEncryptionInfo};
+pub use server::ServerInfo;
 pub(super) use time::shown_time;

@@ -1,10 +1,10 @@
 //! One event.
 
 use crate::auth::{AGENCY_NAME, Action};
-use crate::id::{Alias, DiskId, JobId, KeyId, Name, Uid};
+use crate::id::{Alias, DiskId, ImageId, JobId, KeyId, Name, ServerId, Uid};
 use crate::kms::KeyView;
 use crate::service::describe::shown_time;
-use crate::service::{DiskEntry, JobInfo};
+use crate::service::{DiskEntry, ImageEntry, JobInfo, ServerEntry};
 use serde::Serialize;
 
 /// Something that happened, as a line, and what a caller must be allowed in order to read it.
@@ -28,6 +28,22 @@ struct DiskLine<'a> {
     id: DiskId,
     status: &'static str,
     size: u64,
+    owner: Uid,
+}
+
+#[derive(Serialize)]
+struct ImageLine<'a> {
+    name: &'a Name,
+    id: ImageId,
+    size: u64,
+    encrypted: bool,
+    owner: Uid,
+}
+
+#[derive(Serialize)]
+struct ServerLine<'a> {
+    name: &'a Name,
+    id: ServerId,
     owner: Uid,
 }
 
@@ -68,6 +84,22 @@ impl Event {
         drop(state);
         let what = DiskLine { name: disk.name(), id: disk.id(), status, size, owner: disk.owner() };
         Event::new(event, now, what, Action::UseObject { owner: disk.owner() })
+    }
+
+    /// Of an image.
+    pub fn of_image(event: &str, now: jiff::Timestamp, image: &ImageEntry) -> Event {
+        let state = image.state();
+        let (size, encrypted) = (state.record.size().get(), state.record.is_encrypted());
+        drop(state);
+        let (name, id, owner) = (image.name(), image.id(), image.owner());
+        let what = ImageLine { name, id, size, encrypted, owner };
+        Event::new(event, now, what, Action::UseObject { owner })
+    }
+
+    /// Of a server.
+    pub fn of_server(event: &str, now: jiff::Timestamp, server: &ServerEntry) -> Event {
+        let (name, id, owner) = (server.name(), server.id(), server.owner());
+        Event::new(event, now, ServerLine { name, id, owner }, Action::UseObject { owner })
     }
 
     /// Of a key.

@@ -3,6 +3,8 @@
 //! | event | when |
 //! |---|---|
 //! | `disk.created`, `.attached`, `.detached`, `.extended`, `.rewrapped`, `.deleted` | the verb went well |
+//! | `image.created`, `.deleted` | an image is ready, or gone |
+//! | `server.created`, `.deleted` | with all its disks |
 //! | `key.created`, `.enabled`, `.disabled`, ... | a key changed, by whomever or by its dates |
 //! | `agency.created`, `agency.deleted` | |
 //! | `job.queued`, `.started`, `.progress`, `.done`, `.failed`, `.cancelled` | at most one progress a second |

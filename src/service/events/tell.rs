@@ -5,7 +5,7 @@ use super::hub::{EventReader, Events};
 use crate::auth::Caller;
 use crate::kms::KeyView;
 use crate::service::jobs::Job;
-use crate::service::{DiskEntry, Service};
+use crate::service::{DiskEntry, ImageEntry, ServerEntry, Service};
 
 impl Service {
     /// The last events, to wait for the next.
@@ -35,6 +35,14 @@ impl Service {
 
     pub(in crate::service) fn tell_of_key(&self, event: &str, key: &KeyView) {
         self.events.publish(Event::of_key(event, self.clock.now(), key));
+    }
+
+    pub(in crate::service) fn tell_of_image(&self, event: &str, image: &ImageEntry) {
+        self.events.publish(Event::of_image(event, self.clock.now(), image));
+    }
+
+    pub(in crate::service) fn tell_of_server(&self, event: &str, server: &ServerEntry) {
+        self.events.publish(Event::of_server(event, self.clock.now(), server));
     }
 
     pub(in crate::service) fn tell_of_agency(&self, event: &str) {

@@ -2,10 +2,12 @@
 
 use super::job::Job;
 use super::limit::Limit;
+use crate::archive::Meter;
 use crate::error::Result;
 use crate::id::Uid;
 use crate::service::Service;
 use crate::sync::Mutex;
+use crate::units::ByteLen;
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
@@ -68,5 +70,12 @@ impl<'s> JobContext<'s> {
     /// As for [`JobContext::advance`].
     pub fn check(&self) -> Result<()> {
         self.job.pause_until(Instant::now())
+    }
+}
+
+/// Jobs that copy count bytes.
+impl Meter for JobContext<'_> {
+    fn advance(&self, bytes: ByteLen) -> Result<()> {
+        JobContext::advance(self, bytes.get())
     }
 }

@@ -10,12 +10,20 @@ pub enum JobKind {
     RewrapAll,
     /// Copies a disk.
     Backup,
-    /// Makes a disk of a backup.
-    RestoreBackup,
     /// Reads a backup against its digests.
     VerifyBackup,
     /// Removes a backup, once what is built upon it holds what it needs.
     DeleteBackup,
+    /// Makes a disk from a backup or an image.
+    DiskCreate,
+    /// Makes an image of a disk.
+    ImageCreate,
+    /// Makes an image of what was written to it.
+    ImageImport,
+    /// Makes an image of another.
+    ImageCopy,
+    /// Makes a server with its disks.
+    ServerCreate,
 }
 
 /// What a job counts.
@@ -33,9 +41,13 @@ impl JobKind {
         match self {
             JobKind::RewrapAll => "rewrap-all",
             JobKind::Backup => "backup",
-            JobKind::RestoreBackup => "restore-backup",
             JobKind::VerifyBackup => "verify-backup",
             JobKind::DeleteBackup => "delete-backup",
+            JobKind::DiskCreate => "disk-create",
+            JobKind::ImageCreate => "image-create",
+            JobKind::ImageImport => "image-import",
+            JobKind::ImageCopy => "image-copy",
+            JobKind::ServerCreate => "server-create",
         }
     }
 
@@ -43,10 +55,12 @@ impl JobKind {
     pub const fn unit(self) -> JobUnit {
         match self {
             JobKind::RewrapAll => JobUnit::Disks,
-            JobKind::Backup
-            | JobKind::RestoreBackup
-            | JobKind::VerifyBackup
-            | JobKind::DeleteBackup => JobUnit::Bytes,
+            JobKind::Backup | JobKind::VerifyBackup | JobKind::DeleteBackup => JobUnit::Bytes,
+            JobKind::DiskCreate
+            | JobKind::ImageCreate
+            | JobKind::ImageImport
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => JobUnit::Bytes,
         }
     }
 
@@ -54,10 +68,12 @@ impl JobKind {
     pub const fn resumes(self) -> bool {
         match self {
             JobKind::RewrapAll => true,
-            JobKind::Backup
-            | JobKind::RestoreBackup
-            | JobKind::VerifyBackup
-            | JobKind::DeleteBackup => false,
+            JobKind::Backup | JobKind::VerifyBackup | JobKind::DeleteBackup => false,
+            JobKind::DiskCreate
+            | JobKind::ImageCreate
+            | JobKind::ImageImport
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => false,
         }
     }
 }

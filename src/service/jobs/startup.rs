@@ -75,10 +75,13 @@ impl Service {
             JobKind::RewrapAll => {
                 Some(Box::new(move |service, context| service.rewrap_all(owner, context)))
             }
-            JobKind::Backup
-            | JobKind::RestoreBackup
-            | JobKind::VerifyBackup
-            | JobKind::DeleteBackup => None,
+            JobKind::Backup | JobKind::VerifyBackup | JobKind::DeleteBackup => None,
+            // What they were making is gone.
+            JobKind::DiskCreate
+            | JobKind::ImageCreate
+            | JobKind::ImageImport
+            | JobKind::ImageCopy
+            | JobKind::ServerCreate => None,
         }
     }
 }

@@ -1,0 +1,209 @@
+//! `evsfs image`.
+//!
+//! Files are opened here, with the caller's own rights, and their forms are read here; the daemon
+//! sees plain content only, through `.evs/images/NAME/data` (RULES A6).
+
+use super::agency;
+use super::disk::named;
+use super::failure::Outcome;
+use super::image_args::{ImageCommand, ImageFormat};
+use super::image_source::ImageSource;
+use super::image_target::ImageTarget;
+use super::job;
+use super::job_args::WorkArgs;
+use super::object::Object;
+use super::request::Request;
+use super::session::Session;
+use super::table::{Align, Table, facts};
+use crate::error::{Error, Result};
+use crate::id::{Alias, Name};
+use serde_json::Value;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Bytes copied at once.
+const PIECE: usize = 1 << 20;
+
+/// The members of an image, in the order `show` gives them.
+const MEMBERS: [&str; 13] = [
+    "name",
+    "id",
+    "status",
+    "size",
+    "stored",
+    "encrypted",
+    "key",
+    "key_state",
+    "key_version",
+    "sector_size",
+    "owner",
+    "created",
+    "source",
+];
+
+/// Runs one `image` command.
+pub(super) fn run(session: &mut Session<'_>, command: &ImageCommand) -> Outcome {
+    match command {
+        ImageCommand::Create { name, disk, work } => {
+            let disk = Name::parse(disk)?;
+            let request = named("image.create", name)?.with("disk", disk.as_str());
+            make(session, name, request, work)
+        }
+        ImageCommand::Import { name, file, encrypted, key, work } => {
+            let encrypted = encrypted.then_some(true);
+            import(session, name, file, (encrypted, key.as_deref()), work)
+        }
+        ImageCommand::Copy { source, name, encrypted, unencrypted, key, work } => {
+            let asked = encrypted.then_some(true).or(unencrypted.then_some(false));
+            let source = Name::parse(source)?;
+            let request = named("image.copy", name)?.with("source", source.as_str());
+            make(session, name, with_encryption(request, asked, key.as_deref())?, work)
+        }
+        ImageCommand::Export { name, file, format } => export(session, name, file, *format),
+        ImageCommand::List => {
+            let images = session.call(&Request::new("image.list"))?;
+            if Object::list(&images).next().is_none() && !session.global.json {
+                session.note("no images yet; make one: evsfs image import NAME FILE");
+                return Ok(());
+            }
+            session.answer(&images, table)
+        }
+        ImageCommand::Show { name } => {
+            let image = session.call(&named("image.show", name)?)?;
+            session.answer(&image, |image| facts(Object::of(image).facts(&MEMBERS)))
+        }
+        ImageCommand::Delete { name } => {
+            let request = named("image.delete", name)?;
+            session.confirm(&format!("This deletes image {name:?}"), name)?;
+            let answer = session.call(&request)?;
+            session.answer(&answer, |_| format!("image {name:?} is deleted\n"))
+        }
+    }
+}
+
+/// Has a job make an image, and answers the image.
+fn make(session: &mut Session<'_>, name: &str, request: Request, work: &WorkArgs) -> Outcome {
+    if job::carry_out(session, request, work)?.is_none() {
+        return Ok(());
+    }
+    let image = session.call(&named("image.show", name)?)?;
+    session.answer(&image, |image| table(&Value::Array(vec![image.clone()])))
+}
+
+pub(super) fn with_encryption(
+    request: Request,
+    encrypted: Option<bool>,
+    key: Option<&str>,
+) -> Result<Request> {
+    let key = key.map(Alias::parse).transpose()?;
+    Ok(request
+        .with_given("encrypted", encrypted)
+        .with_given("key", key.as_ref().map(Alias::as_str)))
+}
+
+fn import(
+    session: &mut Session<'_>,
+    name: &str,
+    file: &Path,
+    (encrypted, key): (Option<bool>, Option<&str>),
+    work: &WorkArgs,
+) -> Outcome {
+    let mut source = ImageSource::open(file)?;
+    // A disk has whole sectors; what a file is short of them is zeros.
+    let size = source.size().next_multiple_of(512);
+    let request = named("image.import", name)?.with("size", size);
+    agency::call_or_offer(session, &with_encryption(request, encrypted, key)?)?;
+    let path = data_of(session, name)?;
+    // From here on whatever ends this program gives the import up: the daemon sees the file closed.
+    let data = File::options().write(true).open(&path).map_err(|cause| opening(&path, cause))?;
+    pour(&mut source, |at, bytes| {
+        data.write_all_at(bytes, at)
+            .map_err(|cause| Error::io(format!("writing image {name:?} at offset {at}"), cause))
+    })?;
+    make(session, name, named("image.finish", name)?, work)
+}
+
+/// Hands all data of a source on, piece by piece.
+fn pour(source: &mut ImageSource, mut take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+    let mut bytes = vec![0; PIECE];
+    let mut at = 0;
+    while let Some(range) = source.next_data(at)? {
+        at = range.start;
+        while at < range.end {
+            let len = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
+            let piece = &mut bytes[..len];
+            source.read(at, piece)?;
+            if piece.iter().any(|byte| *byte != 0) {
+                take(at, piece)?;
+            }
+            at += len as u64;
+        }
+    }
+    Ok(())
+}
+
+fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageFormat) -> Outcome {
+    let image = session.call(&named("image.show", name)?)?;
+    let path = data_of(session, name)?;
+    let data = match File::open(&path) {
+        Ok(data) => data,
+        // Why it was refused stands in `error`, as for every file of the control directory.
+        Err(cause) => return Err(why_not_opened(session, &image, &path, cause).into()),
+    };
+    let mut source = ImageSource::raw(data, &path)?;
+    let mut target = ImageTarget::create(file, format, source.size())?;
+    pour(&mut source, |at, bytes| target.write(at, bytes))?;
+    target.finish()?;
+    session.answer(&image, |_| format!("image {name:?} is in {}\n", file.display()))
+}
+
+fn why_not_opened(
+    _session: &mut Session<'_>,
+    image: &Value,
+    path: &Path,
+    cause: std::io::Error,
+) -> Error {
+    let image = Object::of(image);
+    let name = image.text("name");
+    if image.is("encrypted") {
+        let text = format!("image {name:?} is encrypted and is not given out in the clear");
+        return Error::new(crate::error::ErrorKind::Protected, text)
+            .remedy(format!("evsfs disk create NAME --from image:{name}, and attach it"));
+    }
+    if image.text("status") != "available" {
+        let text = format!("image {name:?} is {}", image.text("status"));
+        return Error::new(crate::error::ErrorKind::WrongStatus, text)
+            .code(crate::error::Code::EVS_1046)
+            .remedy("evsfs job list");
+    }
+    opening(path, cause)
+}
+
+fn data_of(session: &mut Session<'_>, name: &str) -> Outcome<std::path::PathBuf> {
+    Ok(session.mountpoint()?.join(".evs/images").join(name).join("data"))
+}
+
+fn opening(path: &Path, cause: std::io::Error) -> Error {
+    Error::io(format!("opening {}", path.display()), cause)
+}
+
+/// The images of a list as a table.
+fn table(images: &Value) -> String {
+    let mut table = Table::new(&[
+        ("NAME", Align::Left),
+        ("SIZE", Align::Right),
+        ("STATUS", Align::Left),
+        ("ENCRYPTED", Align::Left),
+        ("KEY", Align::Left),
+        ("KEY-STATE", Align::Left),
+        ("SOURCE", Align::Left),
+        ("OWNER", Align::Left),
+    ]);
+    for image in Object::list(images) {
+        let columns =
+            ["name", "size", "status", "encrypted", "key", "key_state", "source", "owner"];
+        table.row(columns.map(|column| image.text(column)));
+    }
+    table.to_string()
+}

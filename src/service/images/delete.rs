@@ -1,0 +1,34 @@
+//! Deleting an image.
+
+use super::entry::{ImageEntry, ImageStatus};
+use crate::auth::Permit;
+use crate::error::Result;
+use crate::service::{Service, Stage};
+
+impl Service {
+    /// Removes files and record; an import that is not finished is given up. The record says
+    /// `deleting` first, so that a restart ends what a crash left half-done.
+    pub(in crate::service) fn delete_image(
+        &self,
+        _permit: Permit,
+        entry: &ImageEntry,
+    ) -> Result<()> {
+        let status = entry.state().status;
+        if status == ImageStatus::Importing {
+            return self.abort_import(entry);
+        }
+        entry.begin_deletion()?;
+        let mut record = entry.state().record.clone();
+        record.stage = Stage::Deleting;
+        let removed = self.save_image(&record).and_then(|()| self.remove_image_files(record.id));
+        if let Err(error) = removed {
+            // What is left of it can be deleted again.
+            entry.state().status = ImageStatus::Available;
+            return Err(error);
+        }
+        self.images.remove(entry);
+        self.tell_of_image("image.deleted", entry);
+        log::info!("image={} name={} deleted", entry.id(), entry.name());
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Images of the last daemon.
+
+use super::entry::{ImageEntry, ImageStatus};
+use super::record::ImageRecord;
+use crate::archive::{Archive, Chain};
+use crate::auth::{Action, Caller, Permit};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ImageId, Name};
+use crate::records::{RecordPath, Records};
+use crate::service::{Service, Stage};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Looks whether an image in a state directory that no daemon works on is whole: its record and its
+/// manifest, and that its data is as long as it must be. `images` is the directory of all of them.
+///
+/// # Errors
+/// `integrity`, naming what is damaged; `wrong-status` for one that a crash left half-made.
+pub fn check_image(records: &Records, images: &Path, directory: &str) -> Result<()> {
+    let record = load(records, ImageId::parse(directory)?)?;
+    let archive = record.filter(|record| record.stage == Stage::Ready).and_then(|r| r.archive);
+    let Some(archive) = archive else {
+        let message = "the image was left half-made or half-deleted";
+        return Err(Error::new(ErrorKind::WrongStatus, message).remedy("mount once"));
+    };
+    Chain::open(vec![Archive::open(&images.join(directory), archive)?]).map(drop)
+}
+
+fn load(records: &Records, id: ImageId) -> Result<Option<ImageRecord>> {
+    let path = ImageRecord::path_of(id)?;
+    let Some(record) = records.load::<ImageRecord>(&path)? else { return Ok(None) };
+    let record = record.check()?;
+    match record.id == id {
+        true => Ok(Some(record)),
+        false => {
+            Err(Error::new(ErrorKind::Integrity, format!("{path} is the record of another image")))
+        }
+    }
+}
+
+impl Service {
+    /// Reads all images and removes those that were not finished. A damaged one is left out and
+    /// logged.
+    ///
+    /// # Errors
+    /// `io` when the state directory cannot be read.
+    pub(in crate::service) fn load_images(&self) -> Result<()> {
+        for name in self.records.list(&RecordPath::parse("images")?)? {
+            if let Err(error) = self.load_image(&name) {
+                log::error!("image={name} is not listed: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn load_image(&self, directory: &str) -> Result<()> {
+        let id = ImageId::parse(directory)?;
+        match load(&self.records, id)? {
+            // A crash came before its record was written or after it was removed.
+            None => self.remove_image_files(id),
+            Some(record) if record.stage != Stage::Ready => {
+                log::info!("image={id} was not finished, or was being deleted, and is removed");
+                self.remove_image_files(id)
+            }
+            Some(record) => {
+                self.remove_upload(id);
+                self.images.add(Arc::new(ImageEntry::new(record, ImageStatus::Available)))
+            }
+        }
+    }
+
+    /// The image of that name, if the caller may use it.
+    ///
+    /// # Errors
+    /// `not-found`, also for the image of another owner (RULES A7); `denied` for strangers.
+    pub(in crate::service) fn usable_image(
+        &self,
+        caller: Caller,
+        name: &Name,
+    ) -> Result<(Arc<ImageEntry>, Permit)> {
+        let _known = self.permit(caller, Action::EnterControl)?;
+        let missing = || {
+            let message = format!("there is no image named {:?}", name.as_str());
+            Error::new(ErrorKind::NotFound, message).remedy("evsfs image list")
+        };
+        let entry = self.images.by_name(name).ok_or_else(missing)?;
+        match self.permit(caller, Action::UseObject { owner: entry.owner() }) {
+            Ok(permit) => Ok((entry, permit)),
+            Err(refusal) if refusal.kind() == ErrorKind::NotFound => Err(missing()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// The image with this id, if the caller may see it.
+    pub fn visible_image(&self, caller: Caller, id: ImageId) -> Option<Arc<ImageEntry>> {
+        self.images.by_id(id).filter(|entry| self.may_see_image(caller, entry))
+    }
+
+    /// The image with this name, if the caller may see it.
+    pub fn visible_image_named(&self, caller: Caller, name: &Name) -> Option<Arc<ImageEntry>> {
+        self.images.by_name(name).filter(|entry| self.may_see_image(caller, entry))
+    }
+
+    /// All images a caller may see, sorted by name.
+    pub fn visible_images(&self, caller: Caller) -> Vec<Arc<ImageEntry>> {
+        let mut entries = self.images.all();
+        entries.retain(|entry| self.may_see_image(caller, entry));
+        entries
+    }
+
+    fn may_see_image(&self, caller: Caller, entry: &ImageEntry) -> bool {
+        self.authority.allows(caller, Action::UseObject { owner: entry.owner() })
+    }
+}
