@@ -91,6 +91,22 @@ pub(super) fn stays_detached(name: &str, disk: &Value) -> Option<String> {
 /// `3 disks, 1 attached: db (attached), logs, web. Attached disks go on until detached`; `None`
 /// when there are none.
 fn disks_under(key: &Value) -> Option<String> {
+    match (attachable_under(key), backups_under(key)) {
+        (Some(disks), Some(backups)) => Some(format!("{disks}; and {backups}")),
+        (disks, backups) => disks.or(backups),
+    }
+}
+
+/// `2 backups: monday, tuesday`; `None` when there are none.
+fn backups_under(key: &Value) -> Option<String> {
+    let key = Object::of(key);
+    let list = key.get("backups").and_then(Value::as_array);
+    let names: Vec<&str> = list.into_iter().flatten().filter_map(Value::as_str).collect();
+    let foreign = key.get("foreign_backups").and_then(Value::as_u64).unwrap_or(0);
+    copies_under(&names, foreign, "backup")
+}
+
+fn attachable_under(key: &Value) -> Option<String> {
     let key = Object::of(key);
     let names = |list: &str| -> Vec<&str> {
         let list = key.get(list).and_then(Value::as_array);
@@ -99,7 +115,7 @@ fn disks_under(key: &Value) -> Option<String> {
     let (disks, attached) = (names("disks"), names("attached_disks"));
     let number = |name: &str| key.get(name).and_then(Value::as_u64).unwrap_or(0);
     let foreign = number("foreign_disks");
-    let images = images_under(&names("images"), number("foreign_images"));
+    let images = copies_under(&names("images"), number("foreign_images"), "image");
     if disks.is_empty() && foreign == 0 {
         return images;
     }
@@ -132,17 +148,17 @@ fn disks_under(key: &Value) -> Option<String> {
 }
 
 /// `2 images: base, web`; `None` when there are none.
-fn images_under(names: &[&str], foreign: u64) -> Option<String> {
+fn copies_under(names: &[&str], foreign: u64, noun: &str) -> Option<String> {
     if names.is_empty() {
-        return (foreign > 0).then(|| format!("{} of other owners", counted(foreign, "image")));
+        return (foreign > 0).then(|| format!("{} of other owners", counted(foreign, noun)));
     }
     let shown: Vec<&str> = names.iter().copied().take(SHOWN).collect();
-    let mut text = format!("{}: {}", counted(names.len() as u64, "image"), shown.join(", "));
+    let mut text = format!("{}: {}", counted(names.len() as u64, noun), shown.join(", "));
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }
     if foreign > 0 {
-        text.push_str(&format!(", and {} of other owners", counted(foreign, "image")));
+        text.push_str(&format!(", and {} of other owners", counted(foreign, noun)));
     }
     Some(text)
 }

@@ -13,7 +13,7 @@ use crate::id::{Alias, Description};
 use serde_json::Value;
 
 /// The members of a key, in the order `show` gives them.
-const MEMBERS: [&str; 18] = [
+const MEMBERS: [&str; 20] = [
     "alias",
     "id",
     "state",
@@ -30,6 +30,8 @@ const MEMBERS: [&str; 18] = [
     "disks",
     "attached_disks",
     "foreign_disks",
+    "backups",
+    "foreign_backups",
     "images",
     "foreign_images",
 ];

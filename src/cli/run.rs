@@ -265,6 +265,13 @@ mod tests {
             ("evsfs agency create", r#"{"op":"agency.create"}"#),
             ("evsfs agency show", r#"{"op":"agency.show"}"#),
             ("evsfs agency delete --yes", r#"{"op":"agency.delete"}"#),
+            (
+                "evsfs backup create db b --full --limit 200M --no-wait",
+                r#"{"op":"backup.create","disk":"db","name":"b","full":true,"incremental":false,"limit":"200M"}"#,
+            ),
+            ("evsfs backup show b", r#"{"op":"backup.show","name":"b"}"#),
+            ("evsfs backup verify b --no-wait", r#"{"op":"backup.verify","name":"b"}"#),
+            ("evsfs backup delete b --yes --no-wait", r#"{"op":"backup.delete","name":"b"}"#),
             ("evsfs status", r#"{"op":"mount.status"}"#),
         ] {
             let ran = run(line, None, &["{\"ok\":{}}"]);

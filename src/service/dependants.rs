@@ -1,5 +1,6 @@
 //! What depends on a key, disks and images: the blast radius of disabling or deleting it.
 
+use super::backup::BackupEntry;
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
 use super::images::ImageEntry;
@@ -14,7 +15,11 @@ pub(super) struct Dependants {
     pub disks: Vec<Name>,
     /// Those of them that are attached.
     pub attached: Vec<Name>,
-    /// How many more there are, for callers who manage keys: the names of other owners' disks are
+    /// The backups under it that the caller may see, sorted.
+    pub backups: Vec<Name>,
+    /// How many more backups there are.
+    pub foreign_backups: usize,
+    /// How many more disks there are, for callers who manage keys: the names of other owners' disks are
     /// not theirs to know (RULES A7), but they must not take a key for unused that is not.
     pub foreign: usize,
     /// The images under it that the caller may see, sorted.
@@ -36,6 +41,11 @@ impl Service {
                 self.add_dependant(caller, &entry, version, &mut dependants);
             }
         }
+        for backup in self.backups.all() {
+            if key_of(&backup) == Some(key) {
+                self.add_backup(caller, &backup, &mut dependants);
+            }
+        }
         for entry in self.images.all() {
             if let Some((_, version)) = version_of_image(&entry).filter(|(of, _)| *of == key) {
                 self.add_image(caller, &entry, version, &mut dependants);
@@ -52,12 +62,24 @@ impl Service {
                 self.add_dependant(caller, &entry, version, all.entry(key).or_default());
             }
         }
+        for backup in self.backups.all() {
+            if let Some(key) = key_of(&backup) {
+                self.add_backup(caller, &backup, all.entry(key).or_default());
+            }
+        }
         for entry in self.images.all() {
             if let Some((key, version)) = version_of_image(&entry) {
                 self.add_image(caller, &entry, version, all.entry(key).or_default());
             }
         }
         all
+    }
+
+    fn add_backup(&self, caller: Caller, backup: &BackupEntry, dependants: &mut Dependants) {
+        match self.authority.allows(caller, Action::UseObject { owner: backup.owner() }) {
+            true => dependants.backups.push(backup.name().clone()),
+            false => dependants.foreign_backups += 1,
+        }
     }
 
     fn add_image(
@@ -99,6 +121,13 @@ impl Service {
             dependants.foreign += 1;
         }
     }
+}
+
+/// The key that opens a backup, once it is whole.
+fn key_of(backup: &BackupEntry) -> Option<KeyId> {
+    let state = backup.state();
+    let sealing = state.record.archive.as_ref().and_then(|archive| archive.sealing());
+    sealing.map(|sealing| sealing.dk.key)
 }
 
 fn version_of_image(entry: &ImageEntry) -> Option<(KeyId, u32)> {

@@ -25,6 +25,8 @@ fn with_backups() -> Mount {
     mount
 }
 
+type Breakage = fn(&Mount, &std::path::Path);
+
 /// Nothing is restored in part, and the message names the file.
 fn damaged() {
     let breakages: [(&str, &str, Breakage); 5] = [

@@ -78,13 +78,13 @@ fn control_files() {
     fill(&mount, "db", 0, 1);
     mount.write_control("backups/create", "disk=db name=b").unwrap();
     crate::support::wait_until("the backup is there", || {
-        mount.read_control("backups/b/status") == "available\n"
+        mount.read_control("backups/b/status") == "available"
     });
-    assert_eq!(mount.read_control("backups/b/stored"), "65536\n");
-    assert_eq!(mount.read_control("backups/b/disk"), "db\n");
-    assert_eq!(mount.read_control("backups/b/encrypted"), "yes\n");
+    assert_eq!(mount.read_control("backups/b/stored"), "65536");
+    assert_eq!(mount.read_control("backups/b/disk"), "db");
+    assert_eq!(mount.read_control("backups/b/encrypted"), "yes");
     mount.write_control("backups/b/delete", "other").unwrap_err();
-    mount.write_control("backups/b/verify", "").unwrap();
+    mount.write_control("backups/b/verify", "\n").unwrap();
     crate::support::wait_until("nobody reads it any more", || {
         mount.write_control("backups/b/delete", "b").is_ok()
     });

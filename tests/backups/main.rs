@@ -6,12 +6,19 @@
 mod support;
 
 mod broken;
+mod busy;
 mod chains;
 mod interrupted;
 mod restored;
 mod rig;
 
 fn main() -> std::process::ExitCode {
-    let files = [restored::trials(), chains::trials(), broken::trials(), interrupted::trials()];
+    let files = [
+        restored::trials(),
+        chains::trials(),
+        broken::trials(),
+        busy::trials(),
+        interrupted::trials(),
+    ];
     support::run_trials(files.into_iter().flatten().collect())
 }

@@ -161,6 +161,8 @@ fn json_of_keys() {
         "versions": [{"version": 1, "created": created["created"], "disks": 0}],
         "description": "money", "deletion_waits_until": null, "disks": [], "attached_disks": [],
         "foreign_disks": 0,
+        "backups": [],
+        "foreign_backups": 0,
         "images": [],
         "foreign_images": 0,
     });

@@ -53,6 +53,8 @@ const KEY_VALUES: [&str; 16] = [
     "disks",
     "attached-disks",
     "foreign-disks",
+    "backups",
+    "foreign-backups",
     "images",
     "foreign-images",
 ];

@@ -83,9 +83,9 @@ impl Namespace {
     pub(in crate::fs) fn operates(&self, caller: Caller, file: ObjectFile) -> bool {
         match file {
             ObjectFile::Disk(..)
+            | ObjectFile::Backup(..)
             | ObjectFile::Image(..)
             | ObjectFile::Server(..)
-            | ObjectFile::Backup(..)
             | ObjectFile::Job(..) => true,
             ObjectFile::Key(_, file) => self.operates_key(caller, file),
         }

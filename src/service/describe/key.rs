@@ -48,6 +48,10 @@ pub struct KeyInfo {
     pub attached_disks: Vec<Name>,
     /// How many more disks are under it; none for a caller who may not know, who manages no keys.
     pub foreign_disks: Option<usize>,
+    /// The backups under it that the caller may see.
+    pub backups: Vec<Name>,
+    /// How many more backups are under it; as for disks.
+    pub foreign_backups: Option<usize>,
     /// The images under it that the caller may see.
     pub images: Vec<Name>,
     /// How many more images are under it; none for a caller who may not know.
@@ -117,6 +121,7 @@ impl Service {
         problem: &str,
         dependants: Dependants,
     ) -> KeyInfo {
+        let foreign_backups = self.foreign_count(caller, dependants.foreign_backups);
         let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
         KeyInfo {
             id,
@@ -137,7 +142,13 @@ impl Service {
             images: dependants.images,
             foreign_images,
             foreign_disks,
+            backups: dependants.backups,
+            foreign_backups,
         }
+    }
+
+    fn foreign_count(&self, caller: Caller, count: usize) -> Option<usize> {
+        self.authority.allows(caller, Action::ManageKeys).then_some(count)
     }
 
     /// How many disks and images of other owners there are, for those who may know.
@@ -181,6 +192,8 @@ impl Service {
             description: view.description.to_string(),
             deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
             foreign_disks,
+            foreign_backups: self.foreign_count(caller, dependants.foreign_backups),
+            backups: dependants.backups,
             disks: dependants.disks,
             attached_disks: dependants.attached,
             images: dependants.images,
