@@ -38,7 +38,7 @@ const DISK_VALUES: [&str; 16] = [
     "io",
 ];
 const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
-const KEY_VALUES: [&str; 16] = [
+const KEY_VALUES: [&str; 18] = [
     "id",
     "state",
     "origin",
