@@ -12,9 +12,6 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Damages a file of the first backup.
-type Breakage = fn(&Mount, &std::path::Path);
-
 fn with_backups() -> Mount {
     let mount = Setup::default().mount();
     mount.attached_disk("db", "8M", &["--encrypted"]);
