@@ -173,7 +173,7 @@ fn bad_commands() {
         "name=x\"y\" size=1M",
         "name=x size=1M key=evs/default encrypted=no",
         "name=x size=1M key=\"a b\"",
-        "name=x size=1M from=backup:y",
+        "name=x size=1M from=tape:y",
         "name=x size=1M backing=relative",
         "name=x size=1M backing=/tmp/../etc/x",
         "name=x;size=1M",

@@ -182,12 +182,13 @@ fn value_files() {
     ] {
         assert_eq!(raw(&format!("disks/db/{file}")), format!("{value}\n"), "{file}");
     }
-    for file in KEY_VALUES.iter().filter(|file| !["disks", "images"].contains(file)) {
+    for file in KEY_VALUES.iter().filter(|file| !["disks", "backups", "images"].contains(file)) {
         let text = raw(&format!("keys/evs/default/{file}"));
         assert!(text.ends_with('\n') && text.lines().count() == 1, "{file}: {text:?}");
     }
     assert_eq!(raw("keys/evs/default/disks"), "db\n");
     assert_eq!(raw("keys/evs/default/images"), "");
+    assert_eq!(raw("keys/evs/default/backups"), "");
     assert_eq!(raw("agency"), "EVSAccessKMS\n");
     assert_eq!(raw("version"), concat!(env!("CARGO_PKG_VERSION"), "\n"));
     assert!(raw("help").lines().count() <= 56 && raw("help").contains("echo rw"));

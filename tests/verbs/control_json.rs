@@ -202,7 +202,7 @@ fn what_is_no_request() {
         "{\"op\":\"disk.create\",\"name\":\"db\",\"size\":true}",
         "{\"op\":\"disk.create\",\"name\":\"db\",\"size\":\"1M\",\"encrypted\":\"perhaps\"}",
         "{\"op\":\"disk.create\",\"name\":\"db\",\"size\":\"1M\",\"encrypted\":1}",
-        "{\"op\":\"disk.create\",\"name\":\"db\",\"size\":\"1M\",\"from\":\"image:x\"}",
+        "{\"op\":\"disk.create\",\"name\":\"db\",\"size\":\"1M\",\"from\":\"tape:x\"}",
         "{\"op\":\"disk.detach\",\"name\":\"db\",\"force\":\"maybe\"}",
     ] {
         let mut file = control(&mount);
