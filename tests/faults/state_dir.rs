@@ -27,7 +27,8 @@ pub fn trials() -> Vec<Trial> {
 /// as a file system does that has become read-only. The user makes the disk again when it is well;
 /// with two records of one name, the next start would serve one of the two.
 fn a_disk_that_could_neither_be_made_nor_removed_keeps_its_name_until_it_is_deleted() {
-    let verb = &VERBS[0];
+    // No key is asked for, so that what fails first is the disk's own record.
+    let verb = VERBS.iter().find(|verb| verb.name == "create_unencrypted").unwrap();
     let world = World::before(verb);
     let reference = Reference::of(&world, verb, "fsync");
     let last = format!("{}+", reference.calls.len());
