@@ -108,7 +108,7 @@ impl Service {
     fn back_up(
         &self,
         disk: &DiskEntry,
-        claim: Claim<BackupEntry>,
+        claim: Claim,
         mode: BackupMode,
         context: &JobContext<'_>,
     ) -> Result<()> {
