@@ -20,7 +20,7 @@ use crate::id::{DiskId, Name};
 use crate::kms::Kms;
 use crate::records::Records;
 use crate::sys::Clock;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// What a service is put together from.
 pub struct Parts {
@@ -61,6 +61,8 @@ pub struct Service {
     itself: Weak<Service>,
     stop: StopSwitch,
     pub(super) attached: Attached,
+    // Set once, when the daemon has restricted itself.
+    pub(super) sandbox: OnceLock<&'static str>,
 }
 
 impl Service {
@@ -86,6 +88,7 @@ impl Service {
             images: Images::default(),
             servers: Servers::default(),
             backups: Backups::default(),
+            sandbox: OnceLock::new(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
         })

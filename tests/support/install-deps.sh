@@ -18,6 +18,8 @@ need gcc gcc
 need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
+need gdb gdb
+need readelf binutils
 
 [ -n "$missing" ] || exit 0
 # Sorted and without repeats.
