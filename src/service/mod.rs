@@ -17,6 +17,7 @@ mod attachment;
 mod audit;
 mod backup;
 mod catalogue;
+mod cipher;
 mod commands;
 mod control_plane;
 mod create;

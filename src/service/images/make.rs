@@ -11,7 +11,6 @@ use crate::id::{Alias, DiskId, ImageId, Name};
 use crate::records::PrivateDir;
 use crate::service::describe::shown_time;
 use crate::service::{Service, Stage};
-use crate::units::SectorSize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -133,28 +132,23 @@ impl Service {
             let message = format!("image {:?} cannot be encrypted", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })?;
-        let cipher = self.cipher_of_image(caller, &record.name, Some((disk, &dk)), sector_size)?;
+        let cipher = self.cipher_of_image(caller, record, Some((disk, &dk)))?;
         Ok((Sealing { disk, dk }, cipher))
     }
 
-    /// The cipher that opens an image's data.
+    /// The cipher that opens an image's data, which is sealed by `dk`, a key bound to a disk.
     ///
     /// # Errors
     /// `no-agency`; `key-unusable` with EVS.2040.
     pub(super) fn cipher_of_image(
         &self,
         caller: Caller,
-        name: &Name,
-        sealing: Option<(DiskId, &WrappedDk)>,
-        sector_size: SectorSize,
+        image: &ImageRecord,
+        dk: Option<(DiskId, &WrappedDk)>,
     ) -> Result<SectorCipher> {
-        let Some((disk, dk)) = sealing else { return Ok(SectorCipher::null(sector_size)) };
-        self.require_agency(caller)?;
-        let dk = self.kms_for(caller).open_dk(dk, disk, sector_size).map_err(|cause| {
-            let message = format!("image {:?} cannot be opened", name.as_str());
-            Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
-        })?;
-        SectorCipher::xts_aes_256(dk, sector_size, self.settings.kernel)
+        self.open_cipher(caller, dk, image.sector_size(), &|| {
+            format!("image {:?} cannot be opened", image.name.as_str())
+        })
     }
 }
 

@@ -35,8 +35,7 @@ impl Service {
         let hold = entry.hold()?;
         let record = hold.record();
         let chain = self.open_image_chain(&record)?;
-        let sealing = chain.newest().record().sealing().map(|sealing| (sealing.disk, &sealing.dk));
-        let opener = self.cipher_of_image(caller, &record.name, sealing, record.sector_size())?;
+        let opener = self.cipher_of_image(caller, &record, chain.newest().record().bound_dk())?;
         Ok(OpenImage { record, chain, opener, hold })
     }
 
