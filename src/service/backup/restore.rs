@@ -1,11 +1,12 @@
 //! Making a disk of a backup (RULES P2, P4).
 
 use super::catalogue::BackupEntry;
-use super::held::archive_of;
-use crate::auth::Permit;
+use super::held::{HeldChain, archive_of};
+use crate::auth::{Caller, Permit};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
-use crate::service::{JobKind, NewDisk, NewJob, Service, StartedJob};
+use crate::service::fill::UnfilledDisk;
+use crate::service::{JobContext, JobKind, NewDisk, NewJob, Service, StartedJob};
 use std::sync::Arc;
 
 impl Service {
@@ -48,14 +49,30 @@ impl Service {
         };
         let new = self.unfilled_disk(caller, &request)?;
         let job = self.start_job(caller, job, move |service, context| {
-            let chain = service.open_chain(&held)?;
-            context.set_total(chain.content().get());
-            let dk = chain.newest().record().bound_dk();
-            let opener = service
-                .open_cipher(caller, dk, chain.sector_size(), &|| unread(held.newest().name()))?;
-            service.fill_disk(caller, new, (&chain, &opener), context).map(drop)
+            let entry = held.newest();
+            let name = new.record.name.clone();
+            let outcome = service.fill_from_backup(caller, &held, new, context);
+            service.note_end("restore", entry, &outcome, context);
+            if outcome.is_ok() {
+                service.tell_of_restored_backup(entry, &name);
+            }
+            outcome
         })?;
         Ok(StartedJob { job: job.id })
+    }
+
+    fn fill_from_backup(
+        &self,
+        caller: Caller,
+        held: &HeldChain,
+        new: UnfilledDisk,
+        context: &JobContext<'_>,
+    ) -> Result<()> {
+        let chain = self.open_chain(held)?;
+        context.set_total(chain.content().get());
+        let (dk, sector_size) = (chain.newest().record().bound_dk(), chain.sector_size());
+        let opener = self.open_cipher(caller, dk, sector_size, &|| unread(held.newest().name()))?;
+        self.fill_disk(caller, new, (&chain, &opener), context).map(drop)
     }
 }
 
