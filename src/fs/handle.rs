@@ -46,7 +46,7 @@ pub enum PageCache {
     Keep,
     /// Nothing: every read and write is a request, and writes may run side by side.
     BypassInParallel,
-    /// Nothing, not even a position: what was read or written is not again.
+    /// Nothing, not even a position: what is read is not read again.
     Stream,
 }
 

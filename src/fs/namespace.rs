@@ -125,10 +125,7 @@ impl Namespace {
         {
             // Who may open it when is known best to whoever gives it out.
             let handle = self.handles.add(self.remembered(caller, opened)?);
-            let cache = match self.is_stream(handle) {
-                true => PageCache::Stream,
-                false => PageCache::BypassInParallel,
-            };
+            let cache = PageCache::BypassInParallel;
             return Ok(Opened { handle, cache, passthrough: None });
         }
         self.check_access(uid, inode, mode.read, mode.write)?;
@@ -238,7 +235,7 @@ impl Namespace {
                 Ok(Some(deliver(&bytes)))
             }
             Handle::BackupExport { caller, export } => {
-                Ok(Some(deliver(&self.remembered(*caller, export.read(len))?)))
+                Ok(Some(deliver(&self.remembered(*caller, export.read(offset.get(), len))?)))
             }
             Handle::ImageUpload { .. } | Handle::BackupUpload { .. } => {
                 Err(Error::new(ErrorKind::Denied, "this file is written, not read"))
@@ -250,7 +247,7 @@ impl Namespace {
         }
     }
 
-    /// Whether a file is a stream: without positions, and read as slowly as it is made.
+    /// Whether a file is a stream, which is read in order and as slowly as it is made.
     pub fn is_stream(&self, handle: HandleId) -> bool {
         self.handles.get(handle).is_ok_and(|handle| {
             matches!(*handle, Handle::BackupExport { .. } | Handle::BackupUpload { .. })
@@ -303,7 +300,7 @@ impl Namespace {
                 Ok(())
             }
             Handle::BackupUpload { caller, upload } => {
-                self.remembered(*caller, upload.write(bytes))
+                self.remembered(*caller, upload.write(offset.get(), bytes))
             }
             Handle::Disk { .. }
             | Handle::Events { .. }

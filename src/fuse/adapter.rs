@@ -67,10 +67,10 @@ impl Adapter {
     }
 
     /// Has a worker wait for the next bytes of a stream.
-    fn read_stream(&self, file: HandleId, len: usize, reply: ReplyData) {
+    fn read_stream(&self, file: HandleId, offset: ByteOffset, len: usize, reply: ReplyData) {
         let namespace = self.namespace.clone();
         self.commands.submit(move || {
-            guarded("read", || match namespace.read(file, ByteOffset::ZERO, len, <[u8]>::to_vec) {
+            guarded("read", || match namespace.read(file, offset, len, <[u8]>::to_vec) {
                 Ok(bytes) => reply.data(&bytes.unwrap_or_default()),
                 Err(error) => reply.error(errno(&error)),
             });
@@ -229,7 +229,7 @@ impl Filesystem for Adapter {
             // A request is at most 1 MiB, so it fits in memory on every target.
             let (offset, len) = (ByteOffset::new(offset), size as usize);
             if self.namespace.is_stream(handle(fh)) {
-                return self.read_stream(handle(fh), len, reply);
+                return self.read_stream(handle(fh), offset, len, reply);
             }
             let mut reply = Some(reply);
             let read = self.namespace.read(handle(fh), offset, len, |bytes| {

@@ -182,13 +182,14 @@ impl Service {
 }
 
 impl BackupUpload {
-    /// Hands the next bytes of the export on.
+    /// Hands the next bytes of the export on; `offset` must be where those before them ended.
     ///
     /// # Errors
-    /// `integrity` saying why the export is refused; `no-space`, `io`; `detached` afterwards.
-    pub fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.stream.write(bytes).inspect_err(|error| {
-            if error.kind() != ErrorKind::Detached {
+    /// `integrity` saying why the export is refused; `no-space`, `io`; `detached` afterwards; `invalid`
+    /// at another offset, which changes nothing.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.stream.write(offset, bytes).inspect_err(|error| {
+            if !matches!(error.kind(), ErrorKind::Detached | ErrorKind::Invalid) {
                 self.service.tell_of_failed_backup("import", &self.entry, error);
             }
         })

@@ -42,6 +42,8 @@ struct Outgoing {
     // None: it has ended.
     pipe: Option<PipeReader>,
     work: Option<Work<()>>,
+    // How much was read.
+    at: u64,
     is_whole: bool,
 }
 
@@ -55,6 +57,8 @@ struct Incoming<T> {
     // None: it is over.
     pipe: Option<PipeWriter>,
     work: Option<Work<T>>,
+    // How much was written.
+    at: u64,
 }
 
 impl Streams {
@@ -69,7 +73,7 @@ impl Streams {
         let place = self.take_place()?;
         let (reader, writer) = pipe()?;
         let work = Work::begin("evsfs-export", place, move || work(writer))?;
-        let state = Outgoing { pipe: Some(reader), work: Some(work), is_whole: false };
+        let state = Outgoing { pipe: Some(reader), work: Some(work), at: 0, is_whole: false };
         Ok(OutStream { state: Mutex::new(state) })
     }
 
@@ -84,7 +88,8 @@ impl Streams {
         let place = self.take_place()?;
         let (reader, writer) = pipe()?;
         let work = Work::begin("evsfs-import", place, move || work(reader))?;
-        Ok(InStream { state: Mutex::new(Incoming { pipe: Some(writer), work: Some(work) }) })
+        let state = Incoming { pipe: Some(writer), work: Some(work), at: 0 };
+        Ok(InStream { state: Mutex::new(state) })
     }
 
     fn take_place(&self) -> Result<Place> {
@@ -124,13 +129,15 @@ impl<T: Send + 'static> Work<T> {
 }
 
 impl OutStream {
-    /// The next bytes, at most `len`; none at the end of a whole stream.
+    /// The next bytes, at most `len`; none at the end of a whole stream. `offset` must be where those
+    /// before them ended.
     ///
     /// # Errors
     /// What has kept the thread from making all of it: such a stream does not end well, however it
-    /// is read.
-    pub fn read(&self, len: usize) -> Result<Vec<u8>> {
+    /// is read. `invalid` at another offset, which changes nothing.
+    pub fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut state = self.state.lock();
+        must_be_next(offset, state.at)?;
         let mut bytes = Vec::new();
         if let Some(pipe) = &mut state.pipe {
             let limit = u64::try_from(len).unwrap_or(u64::MAX);
@@ -143,6 +150,7 @@ impl OutStream {
             state.work.take().ok_or_else(gone)?.end()?;
             state.is_whole = true;
         }
+        state.at += bytes.len() as u64;
         Ok(bytes)
     }
 }
@@ -159,15 +167,20 @@ impl Drop for OutStream {
 }
 
 impl<T: Send + 'static> InStream<T> {
-    /// Hands bytes on.
+    /// Hands bytes on; `offset` must be where those before them ended.
     ///
     /// # Errors
-    /// What the thread has refused of them or of those before; nothing more is taken then.
-    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+    /// What the thread has refused of them or of those before; nothing more is taken then. `invalid`
+    /// at another offset, which changes nothing.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut state = self.state.lock();
+        must_be_next(offset, state.at)?;
         let over = || Error::new(ErrorKind::Detached, "this stream is over, and takes no more");
         let written = state.pipe.as_mut().ok_or_else(over)?.write_all(bytes);
-        let Err(cause) = written else { return Ok(()) };
+        let Err(cause) = written else {
+            state.at += bytes.len() as u64;
+            return Ok(());
+        };
         state.pipe = None;
         // The thread has gone first, and knows why.
         state.work.take().ok_or_else(over)?.end()?;
@@ -184,6 +197,15 @@ impl<T: Send + 'static> InStream<T> {
         let over = || Error::new(ErrorKind::Detached, "this stream was refused before");
         state.work.take().ok_or_else(over)?.end()
     }
+}
+
+/// Refuses a step to the side: a stream passes once.
+fn must_be_next(offset: u64, at: u64) -> Result<()> {
+    if offset == at {
+        return Ok(());
+    }
+    let text = format!("a stream is taken in order: next is offset {at}, not {offset}");
+    Err(Error::new(ErrorKind::Invalid, text))
 }
 
 fn pipe() -> Result<(PipeReader, PipeWriter)> {
@@ -211,16 +233,18 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let mut all = Vec::new();
+        let mut all: Vec<u8> = Vec::new();
         loop {
-            match stream.read(777).unwrap() {
+            match stream.read(all.len() as u64, 777).unwrap() {
                 bytes if bytes.is_empty() => break,
                 bytes => all.extend(bytes),
             }
         }
         let expected: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         assert!(all == expected);
-        assert!(stream.read(777).unwrap().is_empty(), "the end stays the end");
+        let end = all.len() as u64;
+        assert!(stream.read(end, 777).unwrap().is_empty(), "the end stays the end");
+        assert_eq!(stream.read(0, 777).unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]
@@ -231,9 +255,9 @@ mod tests {
                 Err(failed())
             })
             .unwrap();
-        assert_eq!(stream.read(100).unwrap(), b"half");
-        assert_eq!(stream.read(100).unwrap_err().kind(), ErrorKind::Integrity);
-        assert_eq!(stream.read(100).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(stream.read(0, 100).unwrap(), b"half");
+        assert_eq!(stream.read(4, 100).unwrap_err().kind(), ErrorKind::Integrity);
+        assert_eq!(stream.read(4, 100).unwrap_err().kind(), ErrorKind::Io);
     }
 
     #[test]
@@ -246,7 +270,7 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        stream.read(10).unwrap();
+        stream.read(0, 10).unwrap();
         drop(stream);
         ends.try_recv().unwrap();
     }
@@ -260,16 +284,17 @@ mod tests {
                 Ok(all)
             })
             .unwrap();
-        stream.write(b"one ").unwrap();
-        stream.write(b"two").unwrap();
+        stream.write(0, b"one ").unwrap();
+        assert_eq!(stream.write(0, b"one ").unwrap_err().kind(), ErrorKind::Invalid);
+        stream.write(4, b"two").unwrap();
         assert_eq!(stream.finish().unwrap(), b"one two");
-        assert_eq!(stream.write(b"x").unwrap_err().kind(), ErrorKind::Detached);
+        assert_eq!(stream.write(7, b"x").unwrap_err().kind(), ErrorKind::Detached);
     }
 
     #[test]
     fn a_writer_is_told_why_its_bytes_are_refused_and_told_once() {
         let stream = Streams::default().incoming::<()>(|_| Err(failed())).unwrap();
-        let refusal = std::iter::repeat_with(|| stream.write(&[0; 4096])).find_map(Result::err);
+        let refusal = (0..).find_map(|piece| stream.write(piece * 4096, &[0; 4096]).err());
         assert_eq!(refusal.unwrap().kind(), ErrorKind::Integrity);
         assert_eq!(stream.finish().unwrap_err().kind(), ErrorKind::Detached);
     }

@@ -40,6 +40,8 @@ impl Service {
     }
 
     pub(super) fn open_image_chain(&self, record: &ImageRecord) -> Result<Chain> {
+        // The one that is known here, or somebody has changed it meanwhile.
+        self.records.verify(&ImageRecord::path_of(record.id)?)?;
         let archive = record.archive.clone().ok_or_else(|| {
             let message = format!("image {:?} has no archive yet", record.name.as_str());
             Error::new(ErrorKind::WrongStatus, message).code(Code::EVS_1046)
