@@ -30,6 +30,8 @@ impl Archive {
     /// # Errors
     /// As [`verify`].
     pub fn verify(&self, meter: &dyn Meter) -> Result<ByteLen> {
+        // First, or its damage would look like that of the data.
+        self.check_manifest()?;
         verify_member(self, &self.data()?, meter).map(ByteLen::new)
     }
 

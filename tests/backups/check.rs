@@ -25,9 +25,9 @@ fn check(mount: &Mount, more: &[&str]) -> (i32, Value) {
 
 /// A chain of two backups and two images.
 fn with_archives() -> Mount {
-    let mount = Setup::default().mount();
+    let mount = Setup::with("[mount]\njobs = 4\n").mount();
     mount.attached_disk("db", "4M", &["--encrypted"]);
-    fill(&mount, "db", 0, 1);
+    [0, 3].into_iter().for_each(|mib| fill(&mount, "db", mib, 1));
     mount.evsfs(&["backup", "create", "db", "b0"]).ok();
     mount.evsfs(&["image", "create", "i0", "--disk", "db"]).ok();
     fill(&mount, "db", 0, 2);
@@ -94,7 +94,7 @@ fn b11_repairs() {
     mount.write_control("backups/create", "import=yes name=import").unwrap();
     let mut data =
         std::fs::File::options().write(true).open(mount.control("backups/import/data")).unwrap();
-    data.write_all(&std::fs::read(file).unwrap()[..70_000]).unwrap();
+    data.write_all(&std::fs::read(file).unwrap()[..60_000]).unwrap();
     mount.kill();
     drop(data);
     run("umount", &["-l", mount.mountpoint().to_str().unwrap()]);

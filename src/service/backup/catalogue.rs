@@ -28,7 +28,9 @@ pub struct BackupState {
     pub record: BackupRecord,
     /// The damage that was found in it since the daemon started, until it is verified.
     pub error: Option<String>,
-    /// Where its content goes while somebody writes it.
+    /// Whether somebody writes its content.
+    pub(super) has_writer: bool,
+    /// Where the content goes meanwhile.
     pub(super) upload: Option<Arc<InStream<Received>>>,
     // Readers of chains that it is part of.
     holds: usize,
@@ -56,7 +58,14 @@ impl BackupEntry {
             id: record.id,
             name: record.name.clone(),
             owner: record.owner,
-            state: Mutex::new(BackupState { status, record, error: None, upload: None, holds: 0 }),
+            state: Mutex::new(BackupState {
+                status,
+                record,
+                error: None,
+                has_writer: false,
+                upload: None,
+                holds: 0,
+            }),
         }
     }
 

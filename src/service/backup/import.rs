@@ -79,16 +79,24 @@ impl Service {
         entry: &Arc<BackupEntry>,
     ) -> Result<BackupUpload> {
         let _permit = self.permit(caller, Action::UseObject { owner: entry.owner() })?;
-        let (service, unpacker, id) = (self.itself()?, self.itself()?, entry.id());
-        let stream = self.backups.streams().incoming(move |pipe| unpacker.unpack(id, pipe))?;
-        let stream = Arc::new(stream);
+        let (service, unpacker, of) = (self.itself()?, self.itself()?, entry.clone());
         let mut state = entry.state();
-        // Whoever is refused has written nothing, so that the thread has kept nothing.
         state.status.moved_by(BackupEvent::Received, entry.name(), "writing its content")?;
-        if state.upload.is_some() {
+        if state.has_writer {
             let text = format!("backup {:?} is being written by somebody", entry.name().as_str());
             return Err(Error::new(ErrorKind::InUse, text).code(Code::EVS_1046));
         }
+        state.has_writer = true;
+        drop(state);
+        let stream = self.backups.streams().incoming(move |pipe| {
+            let unpacked = unpacker.unpack(of.id(), pipe);
+            // Here, since not everybody who is refused lives to be told.
+            unpacked.inspect_err(|error| unpacker.tell_of_failed_backup("import", &of, error))
+        });
+        let stream = stream.map(Arc::new).inspect_err(|_| entry.state().has_writer = false)?;
+        let mut state = entry.state();
+        // It may have been given up meanwhile.
+        state.status.moved_by(BackupEvent::Received, entry.name(), "writing its content")?;
         state.upload = Some(stream.clone());
         drop(state);
         Ok(BackupUpload { service, entry: entry.clone(), stream })
@@ -130,7 +138,8 @@ impl Service {
         state.status = received;
         let mut record = state.record.clone();
         drop(state);
-        let made = stream.finish().and_then(|Received { written, packed }| {
+        let made = stream.finish().and_then(|received| {
+            let Received { written, packed } = received;
             let archive = written.record().clone();
             record.disk = packed.disk;
             record.disk_name = packed.disk_name;
@@ -140,16 +149,11 @@ impl Service {
             record.archive = Some(archive);
             record.stage = BackupStage::Ready;
             log::info!("backup={} was exported under the name {}", record.id, packed.name);
-            self.save_backup(&record)?;
-            written.keep().map(drop)
+            self.save_backup(&record)
+                .and_then(|()| written.keep().map(drop))
+                .inspect_err(|error| self.tell_of_failed_backup("import", entry, error))
         });
-        if let Err(error) = made {
-            if error.kind() != ErrorKind::Detached {
-                self.tell_of_failed_backup("import", entry, &error);
-            }
-            self.forget_import(entry);
-            return Err(error);
-        }
+        made.inspect_err(|_| self.forget_import(entry))?;
         entry.state().record = record;
         entry.end(BackupEvent::Created);
         self.tell_of_backup("backup.created", entry);
@@ -185,14 +189,10 @@ impl BackupUpload {
     /// Hands the next bytes of the export on; `offset` must be where those before them ended.
     ///
     /// # Errors
-    /// `integrity` saying why the export is refused; `no-space`, `io`; `detached` afterwards; `invalid`
-    /// at another offset, which changes nothing.
+    /// `integrity` saying why the export is refused; `no-space`, `io`; `invalid` at another
+    /// offset, which changes nothing; `detached` once it is finished.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.stream.write(offset, bytes).inspect_err(|error| {
-            if !matches!(error.kind(), ErrorKind::Detached | ErrorKind::Invalid) {
-                self.service.tell_of_failed_backup("import", &self.entry, error);
-            }
-        })
+        self.stream.write(offset, bytes)
     }
 }
 

@@ -44,7 +44,7 @@ struct Outgoing {
     work: Option<Work<()>>,
     // How much was read.
     at: u64,
-    is_whole: bool,
+    failure: Option<Error>,
 }
 
 /// Bytes that a thread takes.
@@ -59,6 +59,7 @@ struct Incoming<T> {
     work: Option<Work<T>>,
     // How much was written.
     at: u64,
+    failure: Option<Error>,
 }
 
 impl Streams {
@@ -73,7 +74,7 @@ impl Streams {
         let place = self.take_place()?;
         let (reader, writer) = pipe()?;
         let work = Work::begin("evsfs-export", place, move || work(writer))?;
-        let state = Outgoing { pipe: Some(reader), work: Some(work), at: 0, is_whole: false };
+        let state = Outgoing { pipe: Some(reader), work: Some(work), at: 0, failure: None };
         Ok(OutStream { state: Mutex::new(state) })
     }
 
@@ -88,7 +89,7 @@ impl Streams {
         let place = self.take_place()?;
         let (reader, writer) = pipe()?;
         let work = Work::begin("evsfs-import", place, move || work(reader))?;
-        let state = Incoming { pipe: Some(writer), work: Some(work), at: 0 };
+        let state = Incoming { pipe: Some(writer), work: Some(work), at: 0, failure: None };
         Ok(InStream { state: Mutex::new(state) })
     }
 
@@ -137,6 +138,9 @@ impl OutStream {
     /// is read. `invalid` at another offset, which changes nothing.
     pub fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut state = self.state.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.again());
+        }
         must_be_next(offset, state.at)?;
         let mut bytes = Vec::new();
         if let Some(pipe) = &mut state.pipe {
@@ -144,11 +148,11 @@ impl OutStream {
             let read = pipe.take(limit).read_to_end(&mut bytes);
             read.map_err(|cause| Error::io("reading what a thread packs", cause))?;
         }
-        if bytes.is_empty() && len > 0 && !state.is_whole {
+        if bytes.is_empty() && len > 0 {
             state.pipe = None;
-            let gone = || Error::new(ErrorKind::Io, "this stream has failed before");
-            state.work.take().ok_or_else(gone)?.end()?;
-            state.is_whole = true;
+            if let Some(Err(error)) = state.work.take().map(Work::end) {
+                return Err(state.failure.insert(error).again());
+            }
         }
         state.at += bytes.len() as u64;
         Ok(bytes)
@@ -174,29 +178,41 @@ impl<T: Send + 'static> InStream<T> {
     /// at another offset, which changes nothing.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut state = self.state.lock();
+        // Said again, for the kernel does not pass on what meets a later part of a write.
+        if let Some(failure) = &state.failure {
+            return Err(failure.again());
+        }
         must_be_next(offset, state.at)?;
-        let over = || Error::new(ErrorKind::Detached, "this stream is over, and takes no more");
         let written = state.pipe.as_mut().ok_or_else(over)?.write_all(bytes);
         let Err(cause) = written else {
             state.at += bytes.len() as u64;
             return Ok(());
         };
         state.pipe = None;
-        // The thread has gone first, and knows why.
-        state.work.take().ok_or_else(over)?.end()?;
-        Err(Error::io("handing a stream to the thread that reads it", cause))
+        let error = match state.work.take().map(Work::end) {
+            // The thread has gone first, and knows why.
+            Some(Err(error)) => error,
+            _ => Error::io("handing a stream to the thread that reads it", cause),
+        };
+        Err(state.failure.insert(error).again())
     }
 
     /// Ends the stream; gives what the thread has made of it.
     ///
     /// # Errors
-    /// What it has refused; `detached` when that was said before.
+    /// What it has refused; `detached` when it was finished before.
     pub(super) fn finish(&self) -> Result<T> {
         let mut state = self.state.lock();
         state.pipe = None;
-        let over = || Error::new(ErrorKind::Detached, "this stream was refused before");
+        if let Some(failure) = &state.failure {
+            return Err(failure.again());
+        }
         state.work.take().ok_or_else(over)?.end()
     }
+}
+
+fn over() -> Error {
+    Error::new(ErrorKind::Detached, "this stream is over, and takes no more")
 }
 
 /// Refuses a step to the side: a stream passes once.
@@ -257,7 +273,7 @@ mod tests {
             .unwrap();
         assert_eq!(stream.read(0, 100).unwrap(), b"half");
         assert_eq!(stream.read(4, 100).unwrap_err().kind(), ErrorKind::Integrity);
-        assert_eq!(stream.read(4, 100).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(stream.read(4, 100).unwrap_err().kind(), ErrorKind::Integrity);
     }
 
     #[test]
@@ -292,11 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_is_told_why_its_bytes_are_refused_and_told_once() {
+    fn a_writer_is_told_why_its_bytes_are_refused_as_often_as_it_asks() {
         let stream = Streams::default().incoming::<()>(|_| Err(failed())).unwrap();
         let refusal = (0..).find_map(|piece| stream.write(piece * 4096, &[0; 4096]).err());
         assert_eq!(refusal.unwrap().kind(), ErrorKind::Integrity);
-        assert_eq!(stream.finish().unwrap_err().kind(), ErrorKind::Detached);
+        assert_eq!(stream.write(0, b"more").unwrap_err().kind(), ErrorKind::Integrity);
+        assert_eq!(stream.finish().unwrap_err().kind(), ErrorKind::Integrity);
     }
 
     #[test]
