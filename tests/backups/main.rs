@@ -9,6 +9,7 @@ mod broken;
 mod busy;
 mod chains;
 mod interrupted;
+mod kept;
 mod restored;
 mod rig;
 
@@ -19,6 +20,7 @@ fn main() -> std::process::ExitCode {
         broken::trials(),
         busy::trials(),
         interrupted::trials(),
+        kept::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())
 }
