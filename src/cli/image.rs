@@ -15,6 +15,7 @@ use super::object::Object;
 use super::request::Request;
 use super::session::Session;
 use super::table::{Align, Table, facts};
+use super::transfer::Transfer;
 use crate::error::{Error, Result};
 use crate::id::{Alias, Name};
 use serde_json::Value;
@@ -117,17 +118,29 @@ fn import(
     let path = data_of(session, name)?;
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
     let data = File::options().write(true).open(&path).map_err(|cause| opening(&path, cause))?;
-    pour(&mut source, |at, bytes| {
+    pour(&mut source, begin(session, "upload", name), |at, bytes| {
         data.write_all_at(bytes, at)
             .map_err(|cause| Error::io(format!("writing image {name:?} at offset {at}"), cause))
     })?;
     make(session, name, named("image.finish", name)?, work)
 }
 
-/// Hands all data of a source on, piece by piece.
-fn pour(source: &mut ImageSource, mut take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
-    let mut bytes = vec![0; PIECE];
+/// Hands all data of a source on, piece by piece, and shows how far it has got. `transfer` is told
+/// how much there is.
+fn pour<'a>(
+    source: &mut ImageSource,
+    transfer: impl FnOnce(u64) -> Transfer<'a>,
+    mut take: impl FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut total = 0;
     let mut at = 0;
+    while let Some(range) = source.next_data(at)? {
+        total += range.end - range.start;
+        at = range.end;
+    }
+    let mut transfer = transfer(total);
+    let mut bytes = vec![0; PIECE];
+    at = 0;
     while let Some(range) = source.next_data(at)? {
         at = range.start;
         while at < range.end {
@@ -138,9 +151,19 @@ fn pour(source: &mut ImageSource, mut take: impl FnMut(u64, &[u8]) -> Result<()>
                 take(at, piece)?;
             }
             at += len as u64;
+            transfer.advance(len as u64);
         }
     }
     Ok(())
+}
+
+fn begin<'a>(
+    session: &'a mut Session<'_>,
+    what: &'static str,
+    name: &'a str,
+) -> impl FnOnce(u64) -> Transfer<'a> {
+    let as_bar = session.terminal.shows_bars();
+    move |total| Transfer::begin(what, name, total, as_bar, session.stderr)
 }
 
 fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageFormat) -> Outcome {
@@ -153,7 +176,7 @@ fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageForma
     };
     let mut source = ImageSource::raw(data, &path)?;
     let mut target = ImageTarget::create(file, format, source.size())?;
-    pour(&mut source, |at, bytes| target.write(at, bytes))?;
+    pour(&mut source, begin(session, "download", name), |at, bytes| target.write(at, bytes))?;
     target.finish()?;
     session.answer(&image, |_| format!("image {name:?} is in {}\n", file.display()))
 }

@@ -55,6 +55,7 @@ mod server_args;
 mod session;
 mod status;
 mod table;
+mod transfer;
 mod umount;
 
 pub use run::run;
