@@ -38,6 +38,7 @@ mod payload;
 mod record;
 mod reply;
 mod rewrap;
+mod rewrap_all;
 mod servers;
 mod settings;
 mod startup;

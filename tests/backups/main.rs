@@ -11,6 +11,7 @@ mod chains;
 mod interrupted;
 mod kept;
 mod restored;
+mod rewrapped;
 mod rig;
 
 fn main() -> std::process::ExitCode {
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
         busy::trials(),
         interrupted::trials(),
         kept::trials(),
+        rewrapped::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())
 }

@@ -18,6 +18,7 @@ mod guard;
 mod held;
 mod record;
 mod restore;
+mod rewrap;
 mod startup;
 mod status;
 mod verify;

@@ -4,7 +4,8 @@
 //! creating ──▶ available ──▶ deleting ──▶ (gone)
 //!                │   ▲          │ damaged
 //!                ▼   │          ▼
-//!               merging     error-deleting ──▶ deleting
+//!            merging, or   error-deleting ──▶ deleting
+//!            rewrapping
 //! ```
 //! A failed creation leaves nothing; a deletion that failed before it took anything away goes back
 //! to `available`.
@@ -21,6 +22,8 @@ pub enum BackupStatus {
     Available,
     /// Taking over what its deleted parent holds.
     Merging,
+    /// Its data key is being wrapped by the newest version of its master key.
+    Rewrapping,
     /// Being removed.
     Deleting,
     /// Removal failed half-way.
@@ -38,6 +41,10 @@ pub enum BackupEvent {
     Delete,
     /// The merge has ended, well or not: it is whole in both cases.
     Merged,
+    /// `rewrap` begins.
+    Rewrap,
+    /// The rewrap has ended, well or not.
+    Rewrapped,
     /// The deletion failed and nothing is gone.
     Failed,
     /// The deletion failed when files may have gone already.
@@ -46,10 +53,11 @@ pub enum BackupEvent {
 
 impl BackupStatus {
     /// Every status.
-    pub const ALL: [BackupStatus; 5] = [
+    pub const ALL: [BackupStatus; 6] = [
         BackupStatus::Creating,
         BackupStatus::Available,
         BackupStatus::Merging,
+        BackupStatus::Rewrapping,
         BackupStatus::Deleting,
         BackupStatus::ErrorDeleting,
     ];
@@ -60,6 +68,7 @@ impl BackupStatus {
             BackupStatus::Creating => "creating",
             BackupStatus::Available => "available",
             BackupStatus::Merging => "merging",
+            BackupStatus::Rewrapping => "rewrapping",
             BackupStatus::Deleting => "deleting",
             BackupStatus::ErrorDeleting => "error-deleting",
         }
@@ -73,6 +82,8 @@ impl BackupStatus {
             (S::Creating, E::Created) => Some(S::Available),
             (S::Available, E::Merge) => Some(S::Merging),
             (S::Merging, E::Merged) => Some(S::Available),
+            (S::Available, E::Rewrap) => Some(S::Rewrapping),
+            (S::Rewrapping, E::Rewrapped) => Some(S::Available),
             (S::Available | S::ErrorDeleting, E::Delete) => Some(S::Deleting),
             (S::Deleting, E::Failed) => Some(S::Available),
             (S::Deleting, E::Damaged) => Some(S::ErrorDeleting),
@@ -103,11 +114,13 @@ pub(super) fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error 
 
 impl BackupEvent {
     /// Every event.
-    pub const ALL: [BackupEvent; 6] = [
+    pub const ALL: [BackupEvent; 8] = [
         BackupEvent::Created,
         BackupEvent::Merge,
         BackupEvent::Delete,
         BackupEvent::Merged,
+        BackupEvent::Rewrap,
+        BackupEvent::Rewrapped,
         BackupEvent::Failed,
         BackupEvent::Damaged,
     ];
@@ -128,6 +141,8 @@ mod tests {
             (S::Available, E::Merge, S::Merging),
             (S::Available, E::Delete, S::Deleting),
             (S::Merging, E::Merged, S::Available),
+            (S::Available, E::Rewrap, S::Rewrapping),
+            (S::Rewrapping, E::Rewrapped, S::Available),
             (S::Deleting, E::Failed, S::Available),
             (S::Deleting, E::Damaged, S::ErrorDeleting),
             (S::ErrorDeleting, E::Delete, S::Deleting),
