@@ -8,6 +8,7 @@ mod support;
 mod broken;
 mod busy;
 mod chains;
+mod ended;
 mod interrupted;
 mod kept;
 mod restored;
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
         broken::trials(),
         busy::trials(),
         interrupted::trials(),
+        ended::trials(),
         kept::trials(),
         rewrapped::trials(),
     ];
