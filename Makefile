@@ -10,7 +10,7 @@ help:
 	@echo "make test-slow  the crash and fault suites at length, and a guest in QEMU (docs/RELIABILITY.md)"
 	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
-	@echo "make bench      speed of the cipher kernels, disks, the control plane and a mount on this machine"
+	@echo "make bench      speed of the cipher kernels, disks, the control plane, a mount and its backups here"
 	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
 
 demo:
@@ -53,6 +53,7 @@ bench: install-deps
 	$(CARGO) bench --quiet --bench disk
 	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh
+	@python3 benches/backup.py
 
 # The systems take turns in each round, so run it on a quiet machine but not on a special one.
 bench-peers: install-deps
