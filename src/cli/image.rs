@@ -16,6 +16,7 @@ use super::object::Object;
 use super::request::Request;
 use super::session::Session;
 use super::table::{Align, Table, facts};
+use super::transfer::Transfer;
 use crate::error::Result;
 use crate::id::{Alias, Name};
 use serde_json::Value;
@@ -116,16 +117,28 @@ fn import(
     agency::call_or_offer(session, &with_encryption(request, encrypted, key)?)?;
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
     let data = DataFile::to_write(session, "images", name)?;
-    pour(&mut source, |at, bytes| {
+    pour(&mut source, begin(session, "upload", name), |at, bytes| {
         data.file().write_all_at(bytes, at).map_err(|cause| data.failed("writing", cause))
     })?;
     make(session, name, named("image.finish", name)?, work)
 }
 
-/// Hands all data of a source on, piece by piece.
-fn pour(source: &mut ImageSource, mut take: impl FnMut(u64, &[u8]) -> Outcome) -> Outcome {
-    let mut bytes = vec![0; PIECE];
+/// Hands all data of a source on, piece by piece, and shows how far it has got. `transfer` is told
+/// how much there is.
+fn pour<'a>(
+    source: &mut ImageSource,
+    transfer: impl FnOnce(u64) -> Transfer<'a>,
+    mut take: impl FnMut(u64, &[u8]) -> Outcome,
+) -> Outcome {
+    let mut total = 0;
     let mut at = 0;
+    while let Some(range) = source.next_data(at)? {
+        total += range.end - range.start;
+        at = range.end;
+    }
+    let mut transfer = transfer(total);
+    let mut bytes = vec![0; PIECE];
+    at = 0;
     while let Some(range) = source.next_data(at)? {
         at = range.start;
         while at < range.end {
@@ -136,9 +149,19 @@ fn pour(source: &mut ImageSource, mut take: impl FnMut(u64, &[u8]) -> Outcome) -
                 take(at, piece)?;
             }
             at += len as u64;
+            transfer.advance(len as u64);
         }
     }
     Ok(())
+}
+
+fn begin<'a>(
+    session: &'a mut Session<'_>,
+    what: &'static str,
+    name: &'a str,
+) -> impl FnOnce(u64) -> Transfer<'a> {
+    let as_bar = session.terminal.shows_bars();
+    move |total| Transfer::begin(what, name, total, as_bar, session.stderr)
 }
 
 fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageFormat) -> Outcome {
@@ -149,7 +172,7 @@ fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageForma
         data.path(),
     )?;
     let mut target = ImageTarget::create(file, format, source.size())?;
-    pour(&mut source, |at, bytes| Ok(target.write(at, bytes)?))?;
+    pour(&mut source, begin(session, "download", name), |at, bytes| Ok(target.write(at, bytes)?))?;
     target.finish()?;
     session.answer(&image, |_| format!("image {name:?} is in {}\n", file.display()))
 }

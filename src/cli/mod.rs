@@ -58,6 +58,7 @@ mod server_args;
 mod session;
 mod status;
 mod table;
+mod transfer;
 mod umount;
 
 pub use run::run;

@@ -30,6 +30,12 @@ impl Disk {
         result
     }
 
+    /// Whether a flush has failed since the disk was opened: what was written and read back may not
+    /// be what is there now.
+    pub fn has_failed_to_flush(&self) -> bool {
+        self.flusher.failures.load(Ordering::Relaxed) > 0
+    }
+
     /// The cursor of a file that is opened now.
     pub fn flush_cursor(&self) -> FlushCursor {
         FlushCursor { told: AtomicU64::new(self.flusher.told.load(Ordering::Relaxed)) }

@@ -34,12 +34,14 @@ mod fields;
 mod fill;
 mod images;
 mod jobs;
+mod kept_changes;
 mod kernel_cache;
 mod keys;
 mod payload;
 mod record;
 mod reply;
 mod rewrap;
+mod rewrap_all;
 mod servers;
 mod settings;
 mod startup;
@@ -71,6 +73,7 @@ pub use images::{
     ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
 };
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
+pub use kept_changes::{check_kept_changes, remove_changes};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};

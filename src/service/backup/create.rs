@@ -11,6 +11,7 @@ use crate::backing::{Backing, FileBacking};
 use crate::disk::{Access, ChangedRegions, DetachedDisk, SealedSource, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{BackupId, Name};
+use crate::service::kept_changes::KeptChanges;
 use crate::service::{
     Attachment, DiskEntry, DiskEvent, DiskRecord, JobContext, JobKind, NewJob, Service, StartedJob,
 };
@@ -177,8 +178,17 @@ impl Service {
         context: &JobContext<'_>,
     ) -> Result<()> {
         let payload = self.payloads.open(of_disk, Access::ReadOnly)?;
+        // A backup must not hold what the disk may yet lose.
+        let flushed = payload.flush();
+        let kept = self.kept_changes(of_disk).filter(|_| flushed.is_ok());
+        // Before the copy, so that whoever changes the payload meanwhile is found out.
+        let stamp = self.stamp_of(of_disk).filter(|_| flushed.is_ok());
         let disk = DetachedDisk::open(payload, of_disk.size(), of_disk.sector_size())?;
-        self.copy(&Source { sealed: &disk, changes: None }, of_disk, record, mode, context)
+        let changes = kept.as_ref().map(|kept| (kept.since, &kept.regions));
+        self.copy(&Source { sealed: &disk, changes }, of_disk, record, mode, context)?;
+        let kept = KeptChanges { since: record.id, regions: ChangedRegions::none() };
+        self.save_changes(of_disk, &kept, stamp);
+        Ok(())
     }
 
     /// Copies, and saves the record that makes the copy count.
