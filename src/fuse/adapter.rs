@@ -318,8 +318,14 @@ impl Filesystem for Adapter {
     ) {
         guarded("release", || {
             self.passthrough.closed(handle(fh));
-            self.namespace.close(handle(fh));
             self.waiting.forget(handle(fh));
+            if self.namespace.is_stream(handle(fh)) {
+                // Its thread is waited for, and what it has received may have to be removed.
+                let (namespace, file) = (self.namespace.clone(), handle(fh));
+                self.commands.submit(move || guarded("release", || namespace.close(file)));
+            } else {
+                self.namespace.close(handle(fh));
+            }
             reply.ok();
         });
     }
