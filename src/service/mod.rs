@@ -33,6 +33,7 @@ mod images;
 mod jobs;
 mod kernel_cache;
 mod keys;
+mod metrics;
 mod payload;
 mod record;
 mod reply;
@@ -42,6 +43,7 @@ mod settings;
 mod startup;
 mod status;
 mod stop;
+mod unserved;
 
 pub use crate::kms::KeyView;
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
@@ -58,8 +60,9 @@ pub use commands::{
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
-    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DefaultEncryptionInfo, DiskActivityInfo,
+    DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo, ServerInfo,
+    StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};

@@ -26,7 +26,7 @@ impl Service {
                 Ok(Some(entry)) => to_attach.push(entry),
                 Ok(None) => {}
                 Err(error) => {
-                    log::error!("disk={name} is not served: {error}");
+                    self.leave_out("disk", &name, &error);
                     is_whole = false;
                 }
             }

@@ -18,7 +18,7 @@ impl Service {
     pub(in crate::service) fn load_backups(&self) -> Result<()> {
         for name in self.records.list(&BackupRecord::directory()?)? {
             if let Err(error) = self.load_backup(&name) {
-                log::error!("backup={name} is not listed: {error}");
+                self.leave_out("backup", &name, &error);
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ impl Service {
     pub(in crate::service) fn load_images(&self) -> Result<()> {
         for name in self.records.list(&RecordPath::parse("images")?)? {
             if let Err(error) = self.load_image(&name) {
-                log::error!("image={name} is not listed: {error}");
+                self.leave_out("image", &name, &error);
             }
         }
         Ok(())

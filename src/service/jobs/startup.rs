@@ -44,7 +44,7 @@ impl Service {
             match load(&self.records, id).map(|record| Arc::new(Job::from_record(record))) {
                 Ok(job) if job.life().state.is_final() => self.jobs.add(job),
                 Ok(job) => interrupted.push(job),
-                Err(error) => log::error!("job={id} is not listed: {error}"),
+                Err(error) => self.leave_out("job", &id.to_string(), &error),
             }
         }
         interrupted.sort_by_key(|job| (job.created(), job.id()));

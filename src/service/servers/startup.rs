@@ -79,7 +79,7 @@ impl Service {
                 }
             });
             if let Err(error) = loaded {
-                log::error!("server={id} is not listed: {error}");
+                self.leave_out("server", &id.to_string(), &error);
             }
         }
         Ok(unfinished)
