@@ -86,7 +86,6 @@ impl Kms {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Fixture, alias, new_key};
-    use super::*;
 
     #[test]
     fn every_call_is_counted_once_by_what_became_of_it() {
