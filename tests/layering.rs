@@ -65,6 +65,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("imago::", &["src/cli/"]),
     ("clap_complete::", &["src/cli/"]),
     ("clap_mangen::", &["src/cli/"]),
+    ("systemd_journal_logger::", &["src/cli/"]),
+    ("env_logger::", &["src/cli/"]),
 ];
 
 const MAX_PRODUCTION_LINES: usize = 500;

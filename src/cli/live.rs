@@ -51,7 +51,7 @@ impl Pace {
 pub(super) fn run(session: &mut Session<'_>, view: &mut dyn View, interval: Duration) -> Outcome {
     let is_asked_to_end = watch_signals()?;
     view.refresh(session)?;
-    let screen = Screen::open()?;
+    let mut screen = Screen::open()?;
     let mut pace = Pace { interval: interval.clamp(SHORTEST, LONGEST), is_paused: false };
     let mut refreshed = Instant::now();
     let mut painted = None;

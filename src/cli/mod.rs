@@ -24,6 +24,7 @@ mod bench_args;
 mod blast_radius;
 mod check;
 mod client;
+mod daemon_log;
 mod disk;
 mod disk_args;
 mod doctor;

@@ -45,6 +45,8 @@ pub(super) enum Key {
 pub(super) struct Screen {
     before: Termios,
     has_colours: bool,
+    /// What was read and not taken as a key yet.
+    typed: Vec<u8>,
 }
 
 impl Screen {
@@ -74,7 +76,7 @@ impl Screen {
         raw.special_codes[SpecialCodeIndex::VMIN] = 0;
         raw.special_codes[SpecialCodeIndex::VTIME] = 0;
         rustix::termios::tcsetattr(stdin(), OptionalActions::Now, &raw).map_err(failed)?;
-        let screen = Screen { before, has_colours: Screen::has_colours() };
+        let screen = Screen { before, has_colours: Screen::has_colours(), typed: Vec::new() };
         write(ENTER)?;
         Ok(screen)
     }
@@ -103,7 +105,10 @@ impl Screen {
                 frame.push_str("\r\n");
             }
             frame.push_str(&line.ansi(size.columns, self.has_colours));
-            frame.push_str("\x1b[K");
+            // After the last column the cursor still stands on it, and would erase it.
+            if line.len() < size.columns {
+                frame.push_str("\x1b[K");
+            }
         }
         frame.push_str(END_FRAME);
         write(frame.as_bytes())
@@ -113,7 +118,10 @@ impl Screen {
     ///
     /// # Errors
     /// `io` when the terminal fails.
-    pub fn key(&self, patience: Duration) -> Result<Option<Key>> {
+    pub fn key(&mut self, patience: Duration) -> Result<Option<Key>> {
+        if let Some(key) = first_key(&mut self.typed) {
+            return Ok(Some(key));
+        }
         let failed = |cause: Errno| Error::io("reading keys", cause.into());
         let timeout = Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
@@ -128,7 +136,10 @@ impl Screen {
         let mut bytes = [0; 16];
         match rustix::io::read(stdin(), &mut bytes) {
             Ok(0) | Err(Errno::IO) => Ok(Some(Key::Leave)),
-            Ok(len) => Ok(Some(meaning(&bytes[..len]))),
+            Ok(len) => {
+                self.typed.extend_from_slice(&bytes[..len]);
+                Ok(first_key(&mut self.typed))
+            }
             Err(Errno::INTR | Errno::AGAIN) => Ok(None),
             Err(cause) => Err(failed(cause)),
         }
@@ -162,42 +173,51 @@ fn write(bytes: &[u8]) -> Result<()> {
         .map_err(|cause| Error::io("writing to the terminal", cause))
 }
 
-/// What the bytes of one key press mean (xterm's control sequences).
-fn meaning(bytes: &[u8]) -> Key {
-    match bytes {
-        [0x03 | 0x04] | [0x1b] => Key::Leave,
+/// Takes the first key from what was typed (xterm's control sequences). A sequence comes in one piece,
+/// so a lone escape is the key of that name.
+fn first_key(typed: &mut Vec<u8>) -> Option<Key> {
+    let is_final = |byte: &u8| (0x40..=0x7e).contains(byte);
+    let len = match typed.as_slice() {
+        [] => return None,
+        [0x1b, b'[' | b'O', rest @ ..] => 2 + rest.iter().position(is_final).map_or(0, |at| at + 1),
+        // Of one character, whose further bytes mean nothing here.
+        [0x80..=0xff, rest @ ..] => 1 + rest.iter().take_while(|byte| **byte >= 0x80).count(),
+        _ => 1,
+    };
+    let key: Vec<u8> = typed.drain(..len).collect();
+    Some(match key.as_slice() {
+        [0x03 | 0x04 | 0x1b] => Key::Leave,
         b"\x1b[A" | b"\x1bOA" => Key::Up,
         b"\x1b[B" | b"\x1bOB" => Key::Down,
         b"\x1b[5~" => Key::PageUp,
         b"\x1b[6~" => Key::PageDown,
         b"\x1b[H" | b"\x1bOH" | b"\x1b[1~" => Key::Home,
         b"\x1b[F" | b"\x1bOF" | b"\x1b[4~" => Key::End,
-        // Typed ahead: the last is what is wanted now.
-        [.., byte @ 0x20..=0x7e] if bytes.iter().all(|b| (0x20..=0x7e).contains(b)) => {
-            Key::Char(char::from(*byte))
-        }
+        [byte @ 0x20..=0x7e] => Key::Char(char::from(*byte)),
         _ => Key::Other,
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, meaning};
+    use super::{Key, first_key};
 
     #[test]
-    fn keys_are_told_by_what_a_terminal_sends() {
-        for (bytes, key) in [
-            (&b"q"[..], Key::Char('q')),
-            (b"\x1b", Key::Leave),
-            (b"\x03", Key::Leave),
-            (b"\x1b[A", Key::Up),
-            (b"\x1bOB", Key::Down),
-            (b"\x1b[6~", Key::PageDown),
-            (b"\x1b[15~", Key::Other),
-            (b"\xc3\xa4", Key::Other),
-            (b"xq", Key::Char('q')),
+    fn keys_are_told_one_by_one_by_what_a_terminal_sends() {
+        let mut typed = b"q\x1b[A\x1bOB\x1b[6~\x1b[15~\xc3\xa4n\x03\x1b".to_vec();
+        for key in [
+            Key::Char('q'),
+            Key::Up,
+            Key::Down,
+            Key::PageDown,
+            Key::Other,
+            Key::Other,
+            Key::Char('n'),
+            Key::Leave,
+            Key::Leave,
         ] {
-            assert_eq!(meaning(bytes), key, "{bytes:?}");
+            assert_eq!(first_key(&mut typed), Some(key));
         }
+        assert_eq!(first_key(&mut typed), None);
     }
 }

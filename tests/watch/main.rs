@@ -6,10 +6,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod contrib;
+mod doctor;
+mod glance;
+mod json;
+mod logs;
 mod metrics;
 mod openmetrics;
 
 fn main() -> std::process::ExitCode {
-    let files = [metrics::trials()];
+    let files = [
+        metrics::trials(),
+        glance::trials(),
+        doctor::trials(),
+        logs::trials(),
+        contrib::trials(),
+        json::trials(),
+    ];
     support::run_trials(files.into_iter().flatten().collect())
 }
