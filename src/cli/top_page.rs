@@ -482,9 +482,9 @@ mod tests {
         let expected = "\
 evsfs /mnt/evs  2 disks, 2 attached  2 keys  1 job                                                                      10:00:31 UTC
 
-DISK      STATUS      KEY              READ/sv WRITE/sv   R-IOPS   W-IOPS   OTHER     P50     P99  SYNC99   DIRTY  ERRORS
-db        in-use      finance             1.3G        0     366k        0       0   3.2us   150us       -       0       0
-logs      in-use      finance                0        0        0        0       0   3.2us   150us       -       0       0
+DISK      STATUS      KEY             READ/sv WRITE/sv   R-IOPS   W-IOPS   OTHER     P50     P99  SYNC99   DIRTY  ERRORS
+db        in-use      finance            1.3G        0     366k        0       0   3.2us   150us       -       0       0
+logs      in-use      finance               0        0        0        0       0   3.2us   150us       -       0       0
 
 JOBS
   #########...........  45%  backup of db: 45 of 100

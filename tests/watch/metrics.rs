@@ -48,7 +48,7 @@ fn busy_mount() -> Mount {
     mount
 }
 
-/// "`.evs/metrics` is OpenMetrics text 1.0."
+/// "`.evs/metrics` is OpenMetrics text 1.0; every family is on every page, also without a sample."
 fn m1_metrics_are_openmetrics_text() {
     let mount = busy_mount();
     let page = page(&mount);
@@ -62,6 +62,8 @@ fn m1_metrics_are_openmetrics_text() {
     assert!(page.value("evsfs_start_time_seconds", &[]) > 1.7e9);
     assert_eq!(page.value("evsfs_jobs", &[("state", "done")]), 1.0);
     assert_eq!(page.value("evsfs_jobs", &[("state", "failed")]), 0.0);
+    let fresh = self::page(&Mount::new());
+    assert_eq!(fresh.families.keys().collect::<Vec<_>>(), page.families.keys().collect::<Vec<_>>());
     // One key is pending deletion.
     assert_eq!(page.value("evsfs_attention", &[("about", "key")]), 1.0);
     assert_eq!(page.value("evsfs_attention", &[("about", "disk")]), 0.0);
@@ -143,7 +145,8 @@ pub fn promtool() -> Option<PathBuf> {
     std::env::split_paths(&path).map(|place| place.join("promtool")).find(|tool| tool.exists())
 }
 
-/// "Bytes, requests, durations and failures of each attached disk are counted."
+/// "Requests of an attached disk that went well are counted with their bytes and their time in the
+/// daemon, those that failed as errors; the counters begin with the attachment and go with it."
 fn m2_what_a_disk_does_is_counted() {
     let mount = Setup::with("[mount]\ncache = \"none\"\n").mount();
     let path = mount.attached_disk("db", "8M", &[]);
@@ -170,8 +173,16 @@ fn m2_what_a_disk_does_is_counted() {
     assert!(sum > 0.0 && sum < 60.0, "{sum}");
     assert_eq!(page.value("evsfs_disk_unflushed_bytes", &[("disk", "db")]), 4096.0);
     assert_eq!(page.value("evsfs_disk_open_files", &[("disk", "db")]), 1.0);
-    // `io` counts the same.
     assert!(mount.read_control("disks/db/io").contains("writes: 10\nwritten-bytes: 40960\n"));
+    // They go with the attachment, and the next one begins anew.
+    drop(file);
+    mount.evsfs(&["disk", "detach", "db"]).ok();
+    let detached = self::page(&mount);
+    assert_eq!(detached.find("evsfs_disk_open_files", &[("disk", "db")]), None);
+    mount.evsfs(&["disk", "attach", "db"]).ok();
+    let again = self::page(&mount);
+    let written = [("disk", "db"), ("operation", "write")];
+    assert_eq!(again.value("evsfs_disk_io_bytes_total", &written), 0.0);
 }
 
 fn m2_a_refused_request_is_an_error() {
@@ -185,7 +196,8 @@ fn m2_a_refused_request_is_an_error() {
     assert_eq!(page.value("evsfs_disk_latency_seconds_count", &labels), 0.0);
 }
 
-/// "States and dates of keys, and what the KMS was asked for."
+/// "The states and dates of keys are shown, and how often the KMS was asked for what, with which
+/// outcome, and how long it took."
 fn m3_keys_and_the_kms_are_shown() {
     let mount = busy_mount();
     mount.evsfs(&["disk", "create", "no", "--size", "1M", "--key", "old"]).refused(5);
@@ -226,7 +238,8 @@ uid = 1001
 roles = ["evs-user", "kms-administrator"]
 "#;
 
-/// RULES A7: "Who reads sees the disks and jobs it may see."
+/// RULES A7: "A caller sees the metrics of the disks and jobs it may see, and what the KMS was asked for
+/// if it may read the audit log; strangers see nothing."
 fn m4_foreign_metrics() {
     let mount = Setup::with(USERS).mount();
     mount.attached_disk("roots", "1M", &["--unencrypted"]);

@@ -128,7 +128,7 @@ fn add_metadata(page: &mut Page, current: &mut Option<String>, line: &str) {
 }
 
 fn add_sample(page: &mut Page, current: Option<&str>, line: &str) {
-    let end = line.find(|c: char| c == '{' || c == ' ').expect(line);
+    let end = line.find(['{', ' ']).expect(line);
     let (name, rest) = line.split_at(end);
     assert!(is_name(name, true), "{line}: no name");
     let (labels, rest) = match rest.strip_prefix('{') {
