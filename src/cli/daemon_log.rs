@@ -1,7 +1,7 @@
 //! The log of a serving process: to journald, to a file that does not grow for ever, or to stderr.
 //!
-//! One event is one line, `key=value` as far as it goes, such as `disk=ID` or `key=ID`. To journald
-//! each of them is a field of the entry as well (`journalctl EVSFS_DISK=ID`), and `EVSFS_CODE` is the
+//! One event is one line: `event=NAME`, what it is of, such as `disk=ID` or `key=ID`, and `error="..."`
+//! last. To journald each of them is a field of the entry as well (`journalctl EVSFS_DISK=ID`), and `EVSFS_CODE` is the
 //! code of the error that the line ends with.
 
 use crate::error::{Error, Result};
@@ -115,6 +115,8 @@ fn fields(line: &str) -> Vec<(String, String)> {
         let start = before.rfind(|c: char| !is_key(c)).map_or(0, |at| at + 1);
         let key = &before[start..];
         let (value, next) = match after.strip_prefix('"') {
+            // Comes last, and quotes names itself.
+            Some(rest) if key == "error" => rest.rsplit_once('"').unwrap_or((rest, "")),
             Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
             None => after.split_once([' ', ';', ',']).unwrap_or((after, "")),
         };
@@ -230,12 +232,14 @@ mod tests {
                 "EVSFS_EVENT=key-created EVSFS_KEY=1-2 EVSFS_STATE=enabled",
             ),
             (
-                "disk=9 was not attached again: key \"finance\" is disabled (EVS.2040)",
-                "EVSFS_DISK=9 EVSFS_CODE=EVS.2040",
+                "event=not-attached-again disk=9 error=\"key \"finance\" is disabled: a=b (EVS.2040)\"",
+                "EVSFS_EVENT=not-attached-again EVSFS_DISK=9 \
+                 EVSFS_ERROR=key \"finance\" is disabled: a=b (EVS.2040) EVSFS_CODE=EVS.2040",
             ),
             (
-                "event=token-late error=\"no answer (EVSFS.kms-unreachable)\" tries=3",
-                "EVSFS_EVENT=token-late EVSFS_ERROR=no answer (EVSFS.kms-unreachable) EVSFS_TRIES=3",
+                "event=token-late tries=3 why=\"it is slow\" error=\"no answer (EVSFS.kms-unreachable)\"",
+                "EVSFS_EVENT=token-late EVSFS_TRIES=3 EVSFS_WHY=it is slow \
+                 EVSFS_ERROR=no answer (EVSFS.kms-unreachable) EVSFS_CODE=EVSFS.kms-unreachable",
             ),
             ("mounted on /mnt version=0.1.0", "EVSFS_VERSION=0.1.0"),
             ("nothing (at all) = x A=b key=", ""),

@@ -37,7 +37,7 @@ pub fn serve(
     sys::forbid_dumps()?;
     sys::block_termination_signals()?;
     if let sys::IoFlusher::Refused(error) = sys::ask_for_io_flusher() {
-        log::info!("memory pressure: PR_SET_IO_FLUSHER was refused: {error}");
+        log::info!("event=io-flusher-refused error=\"{error}\"");
     }
     prepare_mountpoint(&config.mountpoint)?;
     state_dir::check_privacy(&config.state_dir)?;

@@ -142,7 +142,7 @@ impl Service {
         for (what, keys) in kept {
             match keys {
                 Ok(keys) => keys.iter().for_each(|key| {
-                    log::info!("key={} alias={} {what}", key.id, key.alias);
+                    log::info!("event=key-{what} key={} alias={}", key.id, key.alias);
                     self.tell_of_key(&format!("key.{what}"), key);
                 }),
                 Err(error) => drop(failure.get_or_insert(error)),

@@ -170,7 +170,13 @@ fn every_answer() {
     let pages = mount.scratch().join("man");
     document.check("pages", &plain(&["man", pages.to_str().unwrap()]));
     let mountpoint = mount.mountpoint();
+    let lost = mount.payload("db").with_file_name("disk.toml");
     document.check("unmounted", &plain(&["umount", mountpoint.to_str().unwrap()]));
+    std::fs::remove_file(lost).unwrap();
+    let found = mount.evsfs_plain(&["--json", "check", "-c", config]);
+    let found: Value = serde_json::from_str(&found.stdout).unwrap();
+    document.check("check report", &found);
+    document.check_all("finding", &found["findings"]);
 }
 
 fn events() {

@@ -5,11 +5,13 @@ use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub fn trials() -> Vec<Trial> {
     vec![
+        trial("every_line_of_the_log_begins_with_its_event", Needs::Nothing, lines_in_the_source),
         trial("a_long_log_is_put_aside_when_the_daemon_starts", Needs::Fuse, put_aside),
         trial(
             "under_systemd_events_are_entries_with_fields",
@@ -17,6 +19,38 @@ pub fn trials() -> Vec<Trial> {
             journal,
         ),
     ]
+}
+
+/// So that a line can be looked for by what it is of: `event=NAME`, then `key=value`, and an error, which
+/// may say anything, last.
+fn lines_in_the_source() {
+    let mut wrong = Vec::new();
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let production = text.split("#[cfg(test)]").next().unwrap();
+            for call in production.split("log::").skip(1) {
+                let Some((level, rest)) = call.split_once("!(") else { continue };
+                if !["error", "warn", "info", "debug", "trace"].contains(&level) {
+                    continue;
+                }
+                let line = rest.trim_start().trim_start_matches('"');
+                if !line.starts_with("event=") {
+                    wrong.push(format!("{}: {}", path.display(), line.lines().next().unwrap()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 fn put_aside() {

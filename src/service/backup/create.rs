@@ -131,7 +131,7 @@ impl Service {
         });
         if let Err(error) = made {
             if let Err(error) = self.remove_backup_files(record.id) {
-                log::warn!("backup={} left behind half-made: {error}", record.id);
+                log::warn!("event=backup-left-half-made backup={} error=\"{error}\"", record.id);
             }
             return Err(error);
         }
@@ -139,7 +139,12 @@ impl Service {
         entry.end(BackupEvent::Created);
         claim.keep();
         work.done();
-        log::info!("backup={} name={} disk={} created", entry.id(), entry.name(), disk.id());
+        log::info!(
+            "event=backup-created backup={} name={} disk={}",
+            entry.id(),
+            entry.name(),
+            disk.id()
+        );
         Ok(())
     }
 
@@ -154,7 +159,7 @@ impl Service {
         let place = self.place_of_backup(record.id);
         // What programs have written is to be in it, also where the kernel has not passed it on yet.
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::info!("backup={} without what the kernel still holds: {error}", record.id);
+            log::info!("event=backup-without-kernel-cache backup={} error=\"{error}\"", record.id);
         }
         let snapshot = Snapshot::begin(attachment.open()?, spill(&place)?)?;
         let since = attachment.last_backup();
@@ -195,7 +200,9 @@ impl Service {
             // What cannot be built upon is no reason to be without a backup.
             BackupMode::Auto => self
                 .parents_for(of_disk)
-                .inspect_err(|why| log::info!("backup={} is a full one: {why}", record.id))
+                .inspect_err(|why| {
+                    log::info!("event=backup-is-full backup={} why=\"{why}\"", record.id)
+                })
                 .ok(),
         };
         let written = write(source, parents, sealing, target, context)?;

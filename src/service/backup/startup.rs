@@ -43,7 +43,7 @@ impl Service {
         }
         match record.stage {
             BackupStage::Creating | BackupStage::Deleting => {
-                log::info!("backup={id} was not finished, or being deleted, and is removed");
+                log::info!("event=unfinished-removed backup={id}");
                 return self.remove_backup_files(id);
             }
             BackupStage::Merging => self.tidy_backup(&mut record),
@@ -62,7 +62,7 @@ impl Service {
             self.save_backup(record)
         });
         if let Err(error) = tidied {
-            log::warn!("backup={} is not tidy: {error}", record.id);
+            log::warn!("event=backup-not-tidy backup={} error=\"{error}\"", record.id);
         }
     }
 }

@@ -74,7 +74,7 @@ impl Service {
         let mut state = entry.state();
         (state.record, state.status) = (record, ImageStatus::Available);
         drop(state);
-        log::info!("image={} name={} created", entry.id(), entry.name());
+        log::info!("event=image-created image={} name={}", entry.id(), entry.name());
         self.tell_of_image("image.created", &entry);
         Ok(entry)
     }
@@ -82,7 +82,7 @@ impl Service {
     /// Removes what an image that was never finished has left.
     pub(super) fn unmake_image(&self, record: &ImageRecord) {
         if let Err(error) = self.remove_image_files(record.id) {
-            log::warn!("image={} left behind half-made: {error}", record.id);
+            log::warn!("event=image-left-half-made image={} error=\"{error}\"", record.id);
         }
     }
 
@@ -108,7 +108,7 @@ impl Service {
     /// What was imported is in the archive now; a restart removes what stays here.
     pub(super) fn remove_upload(&self, id: ImageId) {
         if let Err(error) = remove_file(&self.image_place(id).join(UPLOAD)) {
-            log::warn!("image={id} its upload stays until the next start: {error}");
+            log::warn!("event=upload-not-removed image={id} error=\"{error}\"");
         }
     }
 

@@ -59,7 +59,7 @@ impl Service {
             // A crash came before its record was written or after it was removed.
             None => self.remove_image_files(id),
             Some(record) if record.stage != Stage::Ready => {
-                log::info!("image={id} was not finished, or was being deleted, and is removed");
+                log::info!("event=unfinished-removed image={id}");
                 self.remove_image_files(id)
             }
             Some(record) => {

@@ -53,7 +53,7 @@ impl Service {
             job.happen(JobEvent::Requeue, self.clock.now(), None);
             let resumed = self.work_again(&job).map(|work| self.enqueue_job(&job, work));
             match resumed {
-                Some(Ok(())) => log::info!("job={} is resumed", job.id()),
+                Some(Ok(())) => log::info!("event=job-resumed job={}", job.id()),
                 Some(Err(error)) => {
                     self.end_job(&job, JobEvent::Fail, Some(Refusal::from(&error)));
                 }
