@@ -1,16 +1,21 @@
 //! What lies in `contrib` for monitors.
 
 use crate::metrics::{page, promtool};
+use crate::openmetrics;
 use crate::support::{Mount, Needs, run, trial};
 use libtest_mimic::Trial;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("the_dashboard_and_the_alerts_name_metrics_that_there_are", Needs::Fuse, names),
         trial("the_dashboard_is_one_that_grafana_takes", Needs::Nothing, dashboard),
+        trial("prometheus_is_served_by_a_script", Needs::Fuse, served),
         trial("promtool_finds_no_fault_with_the_alerts", Needs::Nothing, alerts),
     ]
 }
@@ -57,6 +62,43 @@ fn dashboard() {
         let place = &panel["gridPos"];
         assert!(place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap() <= 24, "{title}");
     }
+}
+
+fn served() {
+    let mount = Mount::new();
+    let script = contrib("prometheus/evsfs-metrics");
+    let mut server = match Command::new("python3")
+        .arg(script)
+        .arg(mount.mountpoint())
+        .arg("127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .spawn()
+    {
+        Ok(server) => server,
+        Err(error) => return eprintln!("skipped: python3: {error}"),
+    };
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    let get = |path: &str| {
+        let mut connection = TcpStream::connect(&address).unwrap();
+        write!(connection, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answers = [get("/metrics"), get("/"), {
+        mount.stop();
+        get("/metrics")
+    }];
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let (head, body) = answers[0].split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.contains(" 200 OK") && head.contains("application/openmetrics-text; version=1.0.0")
+    );
+    assert!(openmetrics::parse(body).families.len() > 25);
+    assert!(answers[1].contains(" 404 ") && answers[2].contains(" 503 "), "{answers:?}");
 }
 
 fn alerts() {

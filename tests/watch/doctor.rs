@@ -65,6 +65,7 @@ fn all_well() {
     assert!(!mount.state_dir().join("kms/audit.jsonl").exists());
     mount.start();
     assert!(check(&mount, "mountpoint").1.ends_with("is mounted and answers"));
+    assert_eq!(check(&mount, "hsm").1, "in software; a daemon uses it");
     assert_eq!(doctor(&mount).code, 0);
 }
 

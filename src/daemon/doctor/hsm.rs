@@ -27,7 +27,7 @@ pub(super) fn look(area: &mut Area<'_>, config: &Config) {
                 return;
             }
             match protection {
-                _ if place::is_in_use(config) => {}
+                _ if place::is_in_use(config) => area.ok("hsm", "in software; a daemon uses it"),
                 RootKeyProtection::FilePermissions => opens(area, config),
                 RootKeyProtection::Passphrase => {
                     area.ok("hsm", "in software, under a passphrase that was not asked for here");
