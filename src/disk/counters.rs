@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::measure::{Distribution, Durations, Striped};
+// Not those of `sync`: these numbers order nothing, so there is nothing for a scheduler to try.
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 

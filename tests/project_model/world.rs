@@ -322,7 +322,7 @@ fn backup_row(backup: BackupInfo) -> BackupRow {
     });
     BackupRow {
         name: backup.name.to_string(),
-        disk: backup.disk.to_string(),
+        disk: backup.disk.unwrap().to_string(),
         status: backup.status.to_owned(),
         size: backup.size,
         owner: backup.owner.get(),

@@ -136,6 +136,10 @@ fn every_answer() {
     document.check("job", &mount.json(&["backup", "create", "db", "monday"]));
     document.check("job", &mount.json(&["backup", "create", "db", "tuesday"]));
     document.check("backup", &mount.json(&["backup", "show", "tuesday"]));
+    let file = mount.scratch().join("monday.evsbackup");
+    let file = file.to_str().unwrap();
+    document.check("backup", &mount.json(&["backup", "export", "monday", file]));
+    document.check("backup", &mount.json(&["backup", "import", "again", file]));
     document.check_all("backup", &mount.json(&["backup", "list"]));
     document.check("image", &mount.json(&["image", "create", "golden", "--disk", "db"]));
     document.check_all("image", &mount.json(&["image", "list"]));
@@ -185,6 +189,8 @@ fn events() {
     let mut events = BufReader::new(std::fs::File::open(mount.control("events")).unwrap());
     mount.attached_disk("db", "1M", &[]);
     mount.evsfs(&["key", "create", "finance"]).ok();
+    mount.evsfs(&["backup", "create", "db", "b"]).ok();
+    mount.evsfs(&["disk", "create", "of-b", "--from", "backup:b"]).ok();
     mount.evsfs(&["image", "create", "golden", "--disk", "db"]).ok();
     mount.evsfs(&["server", "create", "web", "--image", "golden"]).ok();
     mount.evsfs(&["agency", "delete", "--yes"]).ok();
@@ -195,7 +201,7 @@ fn events() {
         let event: Value = serde_json::from_str(&line).unwrap();
         document.check("event", &event);
         seen.insert(event["event"].as_str().unwrap().split('.').next().unwrap().to_owned());
-        seen.len() == 6
+        seen.len() == 7
     });
 }
 

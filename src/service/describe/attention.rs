@@ -47,6 +47,7 @@ impl Service {
         let mut needs = self.damage(caller);
         needs.extend(self.keys_at_risk(caller));
         needs.extend(self.faulty_disks(caller));
+        needs.extend(self.damaged_backups(caller));
         needs.extend(self.failed_jobs(caller));
         needs
     }
@@ -125,6 +126,19 @@ impl Service {
                 false => format!("evsfs disk attach {name}, once the cause is gone"),
             };
             needs.push(need.remedy(help));
+        }
+        needs
+    }
+
+    fn damaged_backups(&self, caller: Caller) -> Vec<AttentionInfo> {
+        let mut needs = Vec::new();
+        for entry in self.visible_backups(caller) {
+            let error = entry.state().error.clone();
+            let name = entry.name();
+            if let Some(error) = error {
+                let need = AttentionInfo::new("backup", name, format!("is damaged: {error}"));
+                needs.push(need.remedy(format!("make another, and: evsfs backup delete {name}")));
+            }
         }
         needs
     }
