@@ -11,12 +11,15 @@
 //! it on; a second verb meanwhile is refused by the status table. The locks of `jobs` and `events` are
 //! leaves: nothing is called under them.
 
+mod archive_check;
+mod archive_home;
 mod attach;
 mod attached;
 mod attachment;
 mod audit;
 mod backup;
 mod catalogue;
+mod cipher;
 mod commands;
 mod control_plane;
 mod create;
@@ -31,23 +34,28 @@ mod fields;
 mod fill;
 mod images;
 mod jobs;
+mod kept_changes;
 mod kernel_cache;
 mod keys;
+mod metrics;
 mod payload;
 mod record;
 mod reply;
 mod rewrap;
+mod rewrap_all;
 mod servers;
 mod settings;
 mod startup;
 mod status;
 mod stop;
+mod unserved;
 
 pub use crate::kms::KeyView;
+pub use archive_check::{ArchiveFinding, Upkeep};
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use backup::{
-    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, Backups,
-    NewBackup,
+    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, BackupUpload,
+    Backups, NewBackup, OutStream, check_backup,
 };
 pub use catalogue::DiskEntry;
 pub use commands::{
@@ -58,8 +66,9 @@ pub use commands::{
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
-    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DefaultEncryptionInfo, DiskActivityInfo,
+    DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo, ServerInfo,
+    StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
@@ -67,6 +76,7 @@ pub use images::{
     ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
 };
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
+pub use kept_changes::{check_kept_changes, remove_changes};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
