@@ -37,6 +37,7 @@ mod jobs;
 mod kept_changes;
 mod kernel_cache;
 mod keys;
+mod metrics;
 mod payload;
 mod record;
 mod reply;
@@ -47,6 +48,7 @@ mod settings;
 mod startup;
 mod status;
 mod stop;
+mod unserved;
 
 pub use crate::kms::KeyView;
 pub use archive_check::{ArchiveFinding, Upkeep};
@@ -64,8 +66,9 @@ pub use commands::{
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
-    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DefaultEncryptionInfo, DiskActivityInfo,
+    DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo, ServerInfo,
+    StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
