@@ -27,6 +27,8 @@ test: install-deps
 	else \
 	    $(CARGO) test --no-fail-fast; \
 	fi
+	$(CARGO) clippy --features schedules --test schedules --quiet -- -D warnings
+	$(CARGO) test --features schedules --test schedules --quiet
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --quiet
 
@@ -34,6 +36,7 @@ test-slow:
 	@sh tests/support/install-deps.sh slow
 	EVSFS_SLOW=1 $(CARGO) test --test crash --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --features schedules --test schedules -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test guest -- --nocapture
 
 test-controls: install-deps

@@ -7,8 +7,8 @@ use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
 use super::{
-    agency, audit, backup, bench, check, disk, events, hsm, image, init, job, key, manual, mount,
-    server, status, umount,
+    agency, audit, backup, bench, check, disk, doctor, events, hsm, image, init, job, key, manual,
+    mount, server, status, top, umount,
 };
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
@@ -56,6 +56,7 @@ fn perform(
     match dispatch(&mut session, &args.command) {
         // Who closed the pipe has seen enough, as `head` has.
         Ok(()) | Err(Failure::OutputClosed) => 0,
+        Err(Failure::Told(code)) => code,
         Err(Failure::Refused(refusal)) => {
             let text = three_lines(&args.command.undone(), &refusal, args.command.path());
             // The exit code still says it when stderr cannot.
@@ -70,7 +71,9 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Init(args) => init::run(session, args),
         Command::Mount(args) => mount::run(session, args),
         Command::Umount(args) => umount::run(session, args),
-        Command::Status => status::run(session),
+        Command::Status(args) => status::run(session, args),
+        Command::Top(args) => top::run(session, args),
+        Command::Doctor(args) => doctor::run(session, args),
         Command::Disk(command) => disk::run(session, command),
         Command::Key(command) => key::run(session, command),
         Command::Audit(command) => audit::run(session, command),

@@ -40,7 +40,7 @@ pub(super) fn on_request(
                     signalled.stop_switch().ask(StopMode::Forced);
                 }
                 Ok(_) => signalled.stop_switch().ask(StopMode::Graceful),
-                Err(error) => return log::error!("signals are not heard any more: {error}"),
+                Err(error) => return log::error!("event=signals-not-heard error=\"{error}\""),
             }
         }
     })?;
@@ -59,7 +59,7 @@ pub(super) fn on_request(
 /// Waits for the request, ends the jobs, waits for open files, flushes and wipes all disks, unmounts.
 fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     let mode = service.stop_switch().wait();
-    log::info!("stopping mode={mode:?}");
+    log::info!("event=stopping mode={mode:?}");
     // The grace is for those who have files open, and a job that copies a disk would count as one.
     service.stop_jobs();
     let deadline = Instant::now() + grace;
@@ -74,10 +74,10 @@ fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     service.events().close();
     match unmount(mountpoint, Lazily::No) {
         Ok(()) => return SessionEnd::ByItself,
-        Err(error) => log::warn!("the mount is taken away while it is in use: {error}"),
+        Err(error) => log::warn!("event=mount-taken-away-in-use error=\"{error}\""),
     }
     if let Err(error) = unmount(mountpoint, Lazily::Yes) {
-        log::error!("the mount stays behind: {error}");
+        log::error!("event=mount-stays-behind error=\"{error}\"");
     }
     SessionEnd::Unknown
 }

@@ -2,8 +2,9 @@
 
 use super::open::Disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// What one open file has been told about failed flushes (as `errseq_t` of the Linux kernel).
 ///
@@ -24,9 +25,10 @@ impl Disk {
     /// # Errors
     /// `io`, `no-space` of the backing; `detached`.
     pub fn flush(&self) -> Result<()> {
+        let (begun, changed) = (Instant::now(), self.tally.changed_bytes());
         let result =
             self.regions.whole().and_then(|live| self.flusher.flush(|| live.payload.flush()));
-        self.tally.flushed(&result);
+        self.tally.flushed(begun, changed, &result);
         result
     }
 

@@ -11,6 +11,7 @@ evsfs control directory
                read or write: off, or on ALIAS; what disks get whose creator does not say
   version      the program's version
   events       what happens from now on, a line of JSON each; reading waits for the next
+  metrics      what is measured of disks, keys, the KMS and jobs: OpenMetrics text
   audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]
@@ -42,6 +43,8 @@ evsfs control directory
   backups/create            write: disk=db [name=NAME] [full=yes] [incremental=yes] [limit=200M]
   backups/NAME/...          one value a file: disk status size stored encrypted key parent chain ...
   backups/NAME/verify       write: a newline
+  backups/NAME/data         read: an export; write: one, once, after import=yes name=NAME in create
+  backups/NAME/finish       write: a newline, when all is written and before `data` is closed
   backups/NAME/delete       write: the backup's name
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...

@@ -66,12 +66,23 @@ impl Adapter {
         });
     }
 
+    /// Has a worker wait for the next bytes of a stream.
+    fn read_stream(&self, file: HandleId, offset: ByteOffset, len: usize, reply: ReplyData) {
+        let namespace = self.namespace.clone();
+        self.commands.submit(move || {
+            guarded("read", || match namespace.read(file, offset, len, <[u8]>::to_vec) {
+                Ok(bytes) => reply.data(&bytes.unwrap_or_default()),
+                Err(error) => reply.error(errno(&error)),
+            });
+        });
+    }
+
     fn sync_then(&self, handle: HandleId, answer: impl FnOnce(Result<(), Errno>) + Send + 'static) {
         let namespace = self.namespace.clone();
         self.syncs.submit(move || {
             guarded("fsync", || {
                 answer(namespace.flush(handle).map_err(|error| {
-                    log::error!("fsync failed: {error}");
+                    log::error!("event=fsync-failed error=\"{error}\"");
                     errno(&error)
                 }));
             });
@@ -83,7 +94,7 @@ impl Adapter {
 /// kernel EIO, and the mount lives.
 fn guarded(operation: &str, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        log::error!("operation={operation} panicked and was answered EIO");
+        log::error!("event=panicked operation={operation} answer=EIO");
     }
 }
 
@@ -116,7 +127,7 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_ABORT_ERROR,
         ] {
             if let Err(missing) = config.add_capabilities(wanted) {
-                log::debug!("the kernel does not offer {missing:?}");
+                log::debug!("event=kernel-does-not-offer what={missing:?}");
             }
         }
         if self.namespace.offers_passthrough() {
@@ -126,7 +137,7 @@ impl Filesystem for Adapter {
             .set_max_write(MAX_REQUEST)
             .and_then(|_| config.set_max_background(MAX_BACKGROUND).map_err(u32::from).map(|_| ()));
         if let Err(nearest) = granted {
-            log::warn!("the kernel limits requests to {nearest}");
+            log::warn!("event=requests-limited bytes={nearest}");
         }
         Ok(())
     }
@@ -217,6 +228,9 @@ impl Filesystem for Adapter {
         guarded("read", || {
             // A request is at most 1 MiB, so it fits in memory on every target.
             let (offset, len) = (ByteOffset::new(offset), size as usize);
+            if self.namespace.is_stream(handle(fh)) {
+                return self.read_stream(handle(fh), offset, len, reply);
+            }
             let mut reply = Some(reply);
             let read = self.namespace.read(handle(fh), offset, len, |bytes| {
                 if let Some(reply) = reply.take() {
@@ -225,7 +239,7 @@ impl Filesystem for Adapter {
             });
             match (read, reply) {
                 (Err(error), Some(reply)) => {
-                    log::debug!("read failed: {error}");
+                    log::debug!("event=read-failed error=\"{error}\"");
                     reply.error(errno(&error));
                 }
                 (Ok(None), Some(reply)) if is_nonblocking(flags) => reply.error(Errno::EAGAIN),
@@ -258,7 +272,7 @@ impl Filesystem for Adapter {
             Ok(Some(written)) => reply.written(written_u32(written)),
             Ok(None) => self.command(file, offset, data.to_vec(), reply),
             Err(error) => {
-                log::debug!("write failed: {error}");
+                log::debug!("event=write-failed error=\"{error}\"");
                 reply.error(errno(&error));
             }
         });
@@ -304,8 +318,14 @@ impl Filesystem for Adapter {
     ) {
         guarded("release", || {
             self.passthrough.closed(handle(fh));
-            self.namespace.close(handle(fh));
             self.waiting.forget(handle(fh));
+            if self.namespace.is_stream(handle(fh)) {
+                // Its thread is waited for, and what it has received may have to be removed.
+                let (namespace, file) = (self.namespace.clone(), handle(fh));
+                self.commands.submit(move || guarded("release", || namespace.close(file)));
+            } else {
+                self.namespace.close(handle(fh));
+            }
             reply.ok();
         });
     }

@@ -13,12 +13,14 @@ use super::record::DiskRecord;
 use super::servers::Servers;
 use super::settings::Settings;
 use super::stop::StopSwitch;
+use super::unserved::Unserved;
 use crate::auth::{Action, Authority, Caller, Permit, Project};
 use crate::config::{CacheMode, Role};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{DiskId, Name};
 use crate::kms::Kms;
 use crate::records::Records;
+use crate::sync::Mutex;
 use crate::sys::Clock;
 use std::sync::{Arc, Weak};
 
@@ -61,6 +63,8 @@ pub struct Service {
     itself: Weak<Service>,
     stop: StopSwitch,
     pub(super) attached: Attached,
+    // Protects what was left out when the state directory was read. A leaf.
+    pub(super) unserved: Mutex<Vec<Unserved>>,
 }
 
 impl Service {
@@ -88,6 +92,7 @@ impl Service {
             backups: Backups::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
+            unserved: Mutex::default(),
         })
     }
 
@@ -137,7 +142,7 @@ impl Service {
         for (what, keys) in kept {
             match keys {
                 Ok(keys) => keys.iter().for_each(|key| {
-                    log::info!("key={} alias={} {what}", key.id, key.alias);
+                    log::info!("event=key-{what} key={} alias={}", key.id, key.alias);
                     self.tell_of_key(&format!("key.{what}"), key);
                 }),
                 Err(error) => drop(failure.get_or_insert(error)),

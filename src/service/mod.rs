@@ -11,12 +11,15 @@
 //! it on; a second verb meanwhile is refused by the status table. The locks of `jobs` and `events` are
 //! leaves: nothing is called under them.
 
+mod archive_check;
+mod archive_home;
 mod attach;
 mod attached;
 mod attachment;
 mod audit;
 mod backup;
 mod catalogue;
+mod cipher;
 mod commands;
 mod control_plane;
 mod create;
@@ -34,6 +37,7 @@ mod jobs;
 mod kept_changes;
 mod kernel_cache;
 mod keys;
+mod metrics;
 mod payload;
 mod record;
 mod reply;
@@ -44,12 +48,14 @@ mod settings;
 mod startup;
 mod status;
 mod stop;
+mod unserved;
 
 pub use crate::kms::KeyView;
+pub use archive_check::{ArchiveFinding, Upkeep};
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use backup::{
-    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, Backups,
-    NewBackup,
+    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, BackupUpload,
+    Backups, NewBackup, OutStream, check_backup,
 };
 pub use catalogue::DiskEntry;
 pub use commands::{
@@ -60,8 +66,9 @@ pub use commands::{
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
-    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DefaultEncryptionInfo, DiskActivityInfo,
+    DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo, ServerInfo,
+    StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};

@@ -8,12 +8,15 @@ mod support;
 mod broken;
 mod busy;
 mod chains;
+mod check;
 mod ended;
 mod interrupted;
 mod kept;
 mod restored;
 mod rewrapped;
 mod rig;
+mod told;
+mod transfer;
 
 fn main() -> std::process::ExitCode {
     let files = [
@@ -22,6 +25,9 @@ fn main() -> std::process::ExitCode {
         broken::trials(),
         busy::trials(),
         interrupted::trials(),
+        transfer::trials(),
+        check::trials(),
+        told::trials(),
         ended::trials(),
         kept::trials(),
         rewrapped::trials(),

@@ -85,6 +85,7 @@ impl Service {
                 disk_name: disk.name().clone(),
                 owner: disk.owner(),
                 created,
+                imported: None,
                 size: record.size().get(),
                 encrypted: record.is_encrypted(),
                 archive: None,
@@ -130,17 +131,20 @@ impl Service {
             }
             None => self.copy_detached(&of_disk, &mut record, mode, context),
         });
-        if let Err(error) = made {
-            if let Err(error) = self.remove_backup_files(record.id) {
-                log::warn!("backup={} left behind half-made: {error}", record.id);
-            }
-            return Err(error);
+        if made.is_err()
+            && let Err(error) = self.remove_backup_files(record.id)
+        {
+            log::warn!("event=backup-left-half-made backup={} error=\"{error}\"", record.id);
         }
+        self.note_end("create", &entry, &made, context);
+        made?;
         entry.state().record = record;
         entry.end(BackupEvent::Created);
         claim.keep();
         work.done();
-        log::info!("backup={} name={} disk={} created", entry.id(), entry.name(), disk.id());
+        self.tell_of_backup("backup.created", &entry);
+        let (id, name, disk) = (entry.id(), entry.name(), disk.id());
+        log::info!("event=backup-created backup={id} name={name} disk={disk}");
         Ok(())
     }
 
@@ -155,7 +159,7 @@ impl Service {
         let place = self.place_of_backup(record.id);
         // What programs have written is to be in it, also where the kernel has not passed it on yet.
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::info!("backup={} without what the kernel still holds: {error}", record.id);
+            log::info!("event=backup-without-kernel-cache backup={} error=\"{error}\"", record.id);
         }
         let snapshot = Snapshot::begin(attachment.open()?, spill(&place)?)?;
         let since = attachment.last_backup();
@@ -205,7 +209,9 @@ impl Service {
             // What cannot be built upon is no reason to be without a backup.
             BackupMode::Auto => self
                 .parents_for(of_disk)
-                .inspect_err(|why| log::info!("backup={} is a full one: {why}", record.id))
+                .inspect_err(|why| {
+                    log::info!("event=backup-is-full backup={} why=\"{why}\"", record.id)
+                })
                 .ok(),
         };
         let written = write(source, parents, sealing, target, context)?;
@@ -237,20 +243,7 @@ impl Service {
 
     /// Removes all of a backup, the record last; what is gone already is no error.
     pub(super) fn remove_backup_files(&self, id: BackupId) -> Result<()> {
-        let place = self.place_of_backup(id);
-        match std::fs::remove_file(place.join(SPILL)) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(
-                    format!("removing the scratch file in {}", place.display()),
-                    cause,
-                ));
-            }
-            _ => {}
-        }
-        crate::archive::Archive::remove_files(&place)?;
-        self.records.remove(&BackupRecord::path_of(id)?)?;
-        // Again, for the directory, which the record was in.
-        crate::archive::Archive::remove_files(&place)
+        self.home_of_backup(id)?.remove(&self.records)
     }
 
     /// A name that says of what and of when it is.
