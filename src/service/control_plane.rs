@@ -22,7 +22,7 @@ use crate::kms::Kms;
 use crate::records::Records;
 use crate::sync::Mutex;
 use crate::sys::Clock;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// What a service is put together from.
 pub struct Parts {
@@ -63,6 +63,8 @@ pub struct Service {
     itself: Weak<Service>,
     stop: StopSwitch,
     pub(super) attached: Attached,
+    // Set once, when the daemon has restricted itself.
+    pub(super) sandbox: OnceLock<&'static str>,
     // Protects what was left out when the state directory was read. A leaf.
     pub(super) unserved: Mutex<Vec<Unserved>>,
 }
@@ -90,6 +92,7 @@ impl Service {
             images: Images::default(),
             servers: Servers::default(),
             backups: Backups::default(),
+            sandbox: OnceLock::new(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
             unserved: Mutex::default(),
