@@ -201,6 +201,15 @@ impl Service {
         self.attached.all()
     }
 
+    /// How many requests the users of attached disks have made, as far as these are attached still.
+    pub(super) fn requests_so_far(&self) -> u64 {
+        let requests = self.attachments().into_iter().map(|attachment| {
+            let counters = attachment.disk().counters();
+            counters.reads + counters.writes + counters.discards + counters.flushes
+        });
+        requests.sum()
+    }
+
     /// The attached disk whose file has this name.
     pub fn attachment(&self, name: &Name) -> Option<Arc<Attachment>> {
         self.attached.by_name(name)
