@@ -10,7 +10,9 @@
 //! * `payload` is the only caller of the backing's write, and takes sealed sectors only;
 //! * no allocation and no lock but the region guard on the way of whole sectors;
 //! * a [`Snapshot`] holds what was acknowledged before it began, and nothing that was asked later;
-//! * after [`Disk::revoke`] returns, cipher and payload are gone, however many handles are left.
+//! * after [`Disk::revoke`] returns, cipher and payload are gone, however many handles are left;
+//! * after [`Disk::suspend`] returns, the cipher is gone and nothing unwritten is left, and requests are
+//!   refused as `suspended` until the disk is given a cipher again.
 //!
 //! | file | noun |
 //! |---|---|
@@ -20,6 +22,7 @@
 //! | `region` | guards of parts of the disk, which also lend cipher and payload |
 //! | `payload` | sealed sectors at rest |
 //! | `buffer` | the per-thread memory that sectors pass through |
+//! | `suspension` | a disk without its key for a while |
 //! | `flush` | one flush for many callers, failures told to every open file |
 //! | `plain_file` | the file that others may read in the disk's place |
 //! | `sealed_source` | what a copy engine reads from |
@@ -49,6 +52,7 @@ mod region_map;
 mod sealed_source;
 mod snapshot;
 mod span;
+mod suspension;
 mod write;
 
 pub use crate::backing::{Access, ReadableFile};
