@@ -4,7 +4,7 @@ use super::agency_args::AgencyCommand;
 use super::audit_args::AuditCommand;
 use super::backup_args::BackupCommand;
 use super::bench_args::BenchArgs;
-use super::disk_args::DiskCreateArgs;
+use super::disk_args::{DiskCreateArgs, DisksArgs};
 use super::hsm_args::HsmCommand;
 use super::image_args::ImageCommand;
 use super::job_args::{JobCommand, WorkArgs};
@@ -216,6 +216,10 @@ pub(super) enum DiskCommand {
         #[arg(long)]
         force: bool,
     },
+    /// Wipe the key of an attached disk from memory; whoever uses its file waits until it is resumed
+    Suspend(DisksArgs),
+    /// Get the key of a suspended disk again, if it is enabled; whoever waited goes on
+    Resume(DisksArgs),
     /// Make a disk larger, attached or not
     Extend {
         /// The disk
@@ -409,6 +413,8 @@ impl Command {
             Command::Disk(DiskCommand::Show { .. }) => "disk show",
             Command::Disk(DiskCommand::Attach { .. }) => "disk attach",
             Command::Disk(DiskCommand::Detach { .. }) => "disk detach",
+            Command::Disk(DiskCommand::Suspend(_)) => "disk suspend",
+            Command::Disk(DiskCommand::Resume(_)) => "disk resume",
             Command::Disk(DiskCommand::Extend { .. }) => "disk extend",
             Command::Disk(DiskCommand::Rewrap { .. }) => "disk rewrap",
             Command::Disk(DiskCommand::Delete { .. }) => "disk delete",
@@ -440,6 +446,8 @@ impl DiskCommand {
             DiskCommand::Show { name } => (name, "cannot be shown"),
             DiskCommand::Attach { name, .. } => (name, "was not attached"),
             DiskCommand::Detach { name, .. } => (name, "was not detached"),
+            DiskCommand::Suspend(disks) => return disks.undone("suspended"),
+            DiskCommand::Resume(disks) => return disks.undone("resumed"),
             DiskCommand::Extend { name, .. } => (name, "was not extended"),
             DiskCommand::Rewrap { name: None, .. } => {
                 return "not every disk was rewrapped".to_owned();

@@ -10,6 +10,7 @@ use super::object::Object;
 use super::request::Request;
 use super::rewrap;
 use super::session::Session;
+use super::suspended;
 use super::table::{Align, Table, facts};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
@@ -87,6 +88,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
             }
             session.answer(&disk, |_| format!("disk {name:?} is detached\n"))
         }
+        DiskCommand::Suspend(disks) => suspended::change(session, "suspend", disks),
+        DiskCommand::Resume(disks) => suspended::change(session, "resume", disks),
         DiskCommand::Extend { name, size } => {
             let size = parsed_size(size)?;
             let request = named("disk.extend", name)?.with("size", size.get());

@@ -1,4 +1,4 @@
-//! The arguments of `evsfs disk create`.
+//! The arguments of `evsfs disk create`, and of verbs for one disk or all.
 
 use super::job_args::WorkArgs;
 use std::path::PathBuf;
@@ -33,4 +33,24 @@ pub(super) struct DiskCreateArgs {
     pub overwrite: bool,
     #[command(flatten)]
     pub work: WorkArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DisksArgs {
+    /// The disk
+    #[arg(required_unless_present = "all")]
+    pub name: Option<String>,
+    /// All encrypted disks that you may use and that are attached
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+}
+
+impl DisksArgs {
+    /// What has failed, if the disks are not `done`.
+    pub fn undone(&self, done: &str) -> String {
+        match &self.name {
+            Some(name) => format!("disk {name:?} was not {done}"),
+            None => format!("not every disk was {done}"),
+        }
+    }
 }

@@ -54,6 +54,7 @@ mod server;
 mod server_args;
 mod session;
 mod status;
+mod suspended;
 mod table;
 mod umount;
 

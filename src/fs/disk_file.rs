@@ -84,6 +84,13 @@ impl Namespace {
         }
     }
 
+    /// Whether requests of this file that take the key wait for the disk to be resumed.
+    pub fn is_suspended(&self, handle: HandleId) -> bool {
+        self.handles().get(handle).is_ok_and(
+            |handle| matches!(&*handle, Handle::Disk { open, .. } if open.disk().is_suspended()),
+        )
+    }
+
     /// Whether closing this handle must make writes durable first (RULES S1).
     pub fn needs_flush_on_close(&self, handle: HandleId) -> bool {
         self.handles()

@@ -46,6 +46,9 @@ pub enum PageCache {
     Keep,
     /// Nothing: every read and write is a request, and writes may run side by side.
     BypassInParallel,
+    /// The same, and what is cached stays: dropping it would wait for requests of a suspended disk,
+    /// in a way that cannot be ended.
+    BypassAndKeep,
     /// Nothing, not even a position: what is read is not read again.
     Stream,
 }

@@ -123,12 +123,12 @@ impl Namespace {
         self.check_access(uid, inode, mode.read, mode.write)?;
         if let Node::File(id) = node {
             let attachment = self.file(caller, id).ok_or_else(gone)?;
-            let cache = if mode.direct || self.bypass_cache {
-                PageCache::BypassInParallel
-            } else {
-                PageCache::Keep
-            };
             let open = attachment.open()?;
+            let cache = match mode.direct || self.bypass_cache {
+                false => PageCache::Keep,
+                true if open.disk().is_suspended() => PageCache::BypassAndKeep,
+                true => PageCache::BypassInParallel,
+            };
             let passthrough = self.passthrough(open.disk(), mode);
             let handle = self.handles.add(Handle::Disk { open, is_writable: mode.write });
             return Ok(Opened { handle, cache, passthrough });

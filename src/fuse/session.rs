@@ -61,7 +61,7 @@ pub fn mount(
     let session = fuser::Session::new(Adapter::new(namespace), &options.mountpoint, &config)
         .and_then(fuser::Session::spawn)
         .map_err(|cause| refuse(&options.mountpoint, cause))?;
-    kernel.connect(session.notifier());
+    kernel.connect(session.notifier(), &options.mountpoint);
     mountpoint::raise_readahead(&options.mountpoint);
     Ok(MountedSession { session })
 }

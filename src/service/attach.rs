@@ -42,7 +42,7 @@ impl Service {
     }
 
     fn open_disk(&self, permit: &Permit, record: &DiskRecord, access: Access) -> Result<Disk> {
-        let cipher = self.open_cipher(permit, record)?;
+        let cipher = self.open_cipher(permit, record, "attached")?;
         let payload = self.payloads.open(record, access)?;
         Disk::open(payload, cipher, record.size(), access).map_err(|cause| {
             let path = self.payloads.path_of(record);
@@ -52,7 +52,17 @@ impl Service {
         })
     }
 
-    fn open_cipher(&self, permit: &Permit, record: &DiskRecord) -> Result<SectorCipher> {
+    /// Asks the KMS for the disk's data key.
+    ///
+    /// # Errors
+    /// EVS.2040 over what the KMS refuses, EVS.2055 without the agency; the message says that the
+    /// disk cannot be `done`.
+    pub(super) fn open_cipher(
+        &self,
+        permit: &Permit,
+        record: &DiskRecord,
+        done: &str,
+    ) -> Result<SectorCipher> {
         let Some(wrapped) = &record.dk else {
             return Ok(SectorCipher::null(record.sector_size()));
         };
@@ -61,7 +71,7 @@ impl Service {
             .kms_for(permit.caller())
             .open_dk(wrapped, record.id, record.sector_size())
             .map_err(|cause| {
-                let message = format!("disk {:?} cannot be attached", record.name.as_str());
+                let message = format!("disk {:?} cannot be {done}", record.name.as_str());
                 Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
             })?;
         SectorCipher::xts_aes_256(dk, record.sector_size(), self.settings.kernel)

@@ -28,7 +28,9 @@ impl Service {
         let closing = match mode {
             DetachMode::WhenIdle => {
                 let closing = attachment.close_when_idle(CLOSE_PATIENCE)?;
-                self.kernel.drop_pages(attachment.id())?;
+                if !attachment.disk().is_suspended() {
+                    self.kernel.drop_pages(attachment.id())?;
+                }
                 attachment.disk().flush()?;
                 self.forget_attached(entry)?;
                 closing
@@ -84,6 +86,10 @@ impl Service {
     }
 
     fn flush_at_the_end(&self, attachment: &Attachment) {
+        if attachment.disk().is_suspended() {
+            // Flushed already. Dirty pages cannot be written, and the kernel would wait for that.
+            return;
+        }
         let id = attachment.disk_id();
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
             log::warn!("disk={id} dirty pages lost: {error}");

@@ -42,6 +42,7 @@ mod settings;
 mod startup;
 mod status;
 mod stop;
+mod suspend;
 
 pub use crate::kms::KeyView;
 pub use attachment::{Attachment, AttachmentId, OpenDisk};

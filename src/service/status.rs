@@ -11,9 +11,14 @@
 //!                  │  │  ▲  │
 //!                  ▼  │  │  ▼
 //!                 in-use ──detach──▶ detaching ──▶ available
+//!                  │  ▲                  ▲
+//!          suspend │  │ resume           │ detach
+//!                  ▼  │                  │
+//!                 suspended ─────────────┘
 //! ```
-//! A backup (`backing-up`) and a rewrap (`rewrapping`) start and end at `available` or `in-use` as
-//! `extending` does.
+//! On the two ways between `in-use` and `suspended` a disk is `suspending` and `resuming`. A backup
+//! (`backing-up`) and a rewrap (`rewrapping`) start and end at `available` or `in-use` as `extending`
+//! does; a rewrap, which takes nothing but the record, also at `suspended`.
 
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
@@ -25,6 +30,8 @@ pub enum Resting {
     Available,
     /// Attached.
     InUse,
+    /// Attached, and without its key for a while.
+    Suspended,
 }
 
 /// A disk's status.
@@ -38,8 +45,14 @@ pub enum DiskStatus {
     Attaching,
     /// A file in the mount.
     InUse,
+    /// Being flushed and having its key wiped; its file stays.
+    Suspending,
+    /// A file in the mount, whose data waits for the key.
+    Suspended,
+    /// Its key is being opened again.
+    Resuming,
     /// Being flushed and wiped.
-    Detaching,
+    Detaching(Resting),
     /// Growing.
     Extending(Resting),
     /// Its data key is being wrapped again.
@@ -67,6 +80,10 @@ pub enum DiskEvent {
     Damaged,
     /// `attach` begins.
     Attach,
+    /// `suspend` begins.
+    Suspend,
+    /// `resume` begins.
+    Resume,
     /// `detach` begins.
     Detach,
     /// `extend` begins.
@@ -85,16 +102,21 @@ pub enum DiskEvent {
 
 impl DiskStatus {
     /// Every status.
-    pub const ALL: [DiskStatus; 16] = [
+    pub const ALL: [DiskStatus; 21] = [
         DiskStatus::Creating,
         DiskStatus::Available,
         DiskStatus::Attaching,
         DiskStatus::InUse,
-        DiskStatus::Detaching,
+        DiskStatus::Suspending,
+        DiskStatus::Suspended,
+        DiskStatus::Resuming,
+        DiskStatus::Detaching(Resting::InUse),
+        DiskStatus::Detaching(Resting::Suspended),
         DiskStatus::Extending(Resting::Available),
         DiskStatus::Extending(Resting::InUse),
         DiskStatus::Rewrapping(Resting::Available),
         DiskStatus::Rewrapping(Resting::InUse),
+        DiskStatus::Rewrapping(Resting::Suspended),
         DiskStatus::BackingUp(Resting::Available),
         DiskStatus::BackingUp(Resting::InUse),
         DiskStatus::RestoringBackup,
@@ -111,7 +133,10 @@ impl DiskStatus {
             DiskStatus::Available => "available",
             DiskStatus::Attaching => "attaching",
             DiskStatus::InUse => "in-use",
-            DiskStatus::Detaching => "detaching",
+            DiskStatus::Suspending => "suspending",
+            DiskStatus::Suspended => "suspended",
+            DiskStatus::Resuming => "resuming",
+            DiskStatus::Detaching(_) => "detaching",
             DiskStatus::Extending(_) => "extending",
             DiskStatus::Rewrapping(_) => "rewrapping",
             DiskStatus::BackingUp(_) => "backing-up",
@@ -136,9 +161,17 @@ impl DiskStatus {
             (S::Attaching, E::Done) => Some(S::InUse),
             (S::Attaching, E::Failed) => Some(S::Available),
 
-            (S::InUse, E::Detach) => Some(S::Detaching),
-            (S::Detaching, E::Done) => Some(S::Available),
-            (S::Detaching, E::Failed) => Some(S::InUse),
+            (S::InUse, E::Suspend) => Some(S::Suspending),
+            (S::Suspending, E::Done) => Some(S::Suspended),
+            (S::Suspending, E::Failed) => Some(S::InUse),
+            (S::Suspended, E::Resume) => Some(S::Resuming),
+            (S::Resuming, E::Done) => Some(S::InUse),
+            (S::Resuming, E::Failed) => Some(S::Suspended),
+
+            (S::InUse, E::Detach) => Some(S::Detaching(Resting::InUse)),
+            (S::Suspended, E::Detach) => Some(S::Detaching(Resting::Suspended)),
+            (S::Detaching(_), E::Done) => Some(S::Available),
+            (S::Detaching(rest), E::Failed) => Some(rest.status()),
 
             (S::Available, E::Extend) => Some(S::Extending(Resting::Available)),
             (S::InUse, E::Extend) => Some(S::Extending(Resting::InUse)),
@@ -146,6 +179,7 @@ impl DiskStatus {
             (S::InUse, E::BackUp) => Some(S::BackingUp(Resting::InUse)),
             (S::Available, E::Rewrap) => Some(S::Rewrapping(Resting::Available)),
             (S::InUse, E::Rewrap) => Some(S::Rewrapping(Resting::InUse)),
+            (S::Suspended, E::Rewrap) => Some(S::Rewrapping(Resting::Suspended)),
             (
                 S::Extending(rest) | S::Rewrapping(rest) | S::BackingUp(rest),
                 E::Done | E::Failed,
@@ -175,9 +209,19 @@ impl DiskStatus {
             )
             .code(Code::EVS_1046);
             match (self, event) {
-                (S::InUse, DiskEvent::Delete) => error.remedy(format!("evsfs disk detach {disk}")),
+                (S::InUse | S::Suspended, DiskEvent::Delete) => {
+                    error.remedy(format!("evsfs disk detach {disk}"))
+                }
                 (S::Available, DiskEvent::Detach) => error.remedy("nothing to do: it is detached"),
                 (S::InUse, DiskEvent::Attach) => error.remedy("nothing to do: it is attached"),
+                (S::InUse, DiskEvent::Resume) => error.remedy("nothing to do: it has its key"),
+                (S::Suspended, DiskEvent::Suspend) => {
+                    error.remedy("nothing to do: it is suspended")
+                }
+                (S::Suspended, _) => error.remedy(format!("evsfs disk resume {disk}")),
+                (S::Available, DiskEvent::Suspend | DiskEvent::Resume) => {
+                    error.remedy("nothing to do: it is detached, and its key is not in memory")
+                }
                 (S::Error, _) => {
                     error.remedy(format!("evsfs disk show {disk}   (see the line `error`)"))
                 }
@@ -194,16 +238,19 @@ impl Resting {
         match self {
             Resting::Available => DiskStatus::Available,
             Resting::InUse => DiskStatus::InUse,
+            Resting::Suspended => DiskStatus::Suspended,
         }
     }
 }
 
 impl DiskEvent {
     /// Every event.
-    pub const ALL: [DiskEvent; 10] = [
+    pub const ALL: [DiskEvent; 12] = [
         DiskEvent::Created,
         DiskEvent::Damaged,
         DiskEvent::Attach,
+        DiskEvent::Suspend,
+        DiskEvent::Resume,
         DiskEvent::Detach,
         DiskEvent::Extend,
         DiskEvent::Rewrap,
@@ -216,6 +263,8 @@ impl DiskEvent {
     const fn verb(self) -> &'static str {
         match self {
             DiskEvent::Attach => "attach",
+            DiskEvent::Suspend => "suspend",
+            DiskEvent::Resume => "resume",
             DiskEvent::Detach => "detach",
             DiskEvent::Extend => "extend",
             DiskEvent::Rewrap => "rewrap",
@@ -233,7 +282,7 @@ mod tests {
     use super::*;
 
     /// RULES D1 written down a second time, as the list of all that is allowed.
-    const ALLOWED: [(&str, DiskEvent, &str); 33] = [
+    const ALLOWED: [(&str, DiskEvent, &str); 44] = [
         ("creating", DiskEvent::Created, "available"),
         ("creating", DiskEvent::Damaged, "error"),
         ("available", DiskEvent::Damaged, "error"),
@@ -245,6 +294,14 @@ mod tests {
         ("in-use", DiskEvent::Detach, "detaching"),
         ("detaching", DiskEvent::Done, "available"),
         ("detaching", DiskEvent::Failed, "in-use"),
+        ("in-use", DiskEvent::Suspend, "suspending"),
+        ("suspending", DiskEvent::Done, "suspended"),
+        ("suspending", DiskEvent::Failed, "in-use"),
+        ("suspended", DiskEvent::Resume, "resuming"),
+        ("resuming", DiskEvent::Done, "in-use"),
+        ("resuming", DiskEvent::Failed, "suspended"),
+        ("suspended", DiskEvent::Detach, "detaching"),
+        ("detaching", DiskEvent::Failed, "suspended"),
         ("available", DiskEvent::Extend, "extending"),
         ("in-use", DiskEvent::Extend, "extending"),
         ("available", DiskEvent::Rewrap, "rewrapping"),
@@ -253,6 +310,9 @@ mod tests {
         ("rewrapping", DiskEvent::Done, "in-use"),
         ("rewrapping", DiskEvent::Failed, "available"),
         ("rewrapping", DiskEvent::Failed, "in-use"),
+        ("suspended", DiskEvent::Rewrap, "rewrapping"),
+        ("rewrapping", DiskEvent::Done, "suspended"),
+        ("rewrapping", DiskEvent::Failed, "suspended"),
         ("available", DiskEvent::BackUp, "backing-up"),
         ("in-use", DiskEvent::BackUp, "backing-up"),
         ("extending", DiskEvent::Done, "available"),
@@ -305,6 +365,18 @@ mod tests {
                 assert_eq!(at_work.after(DiskEvent::Done), Some(start));
                 assert_eq!(at_work.after(DiskEvent::Failed), Some(start));
             }
+        }
+    }
+
+    /// A verb that is refused after it began leaves a suspended disk without its key.
+    #[test]
+    fn no_failure_gives_a_suspended_disk_its_key_back() {
+        for verb in [DiskEvent::Resume, DiskEvent::Detach, DiskEvent::Rewrap] {
+            let at_work = S::Suspended.after(verb).unwrap();
+            assert_eq!(at_work.after(DiskEvent::Failed), Some(S::Suspended), "{verb:?}");
+        }
+        for verb in [DiskEvent::Attach, DiskEvent::Extend, DiskEvent::BackUp, DiskEvent::Delete] {
+            assert_eq!(S::Suspended.after(verb), None, "{verb:?}");
         }
     }
 }

@@ -19,4 +19,4 @@ pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
 pub use secret_memory::SecretBox;
 pub use signals::{Termination, block_termination_signals, wait_for_termination};
 pub use stack::with_wiped_stack;
-pub use thread::{has_pending_signal, yield_to_other_threads};
+pub use thread::{Fate, fate_of_thread, has_pending_signal, spawn_apart, yield_to_other_threads};

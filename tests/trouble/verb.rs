@@ -65,6 +65,12 @@ pub const VERBS: &[Verb] = &[
             &["disk", "detach", "db", "--force"],
         )
     },
+    verb("suspend", &[&["disk", "attach", "db"]], &["disk", "suspend", "db"]),
+    verb(
+        "resume",
+        &[&["disk", "attach", "db"], &["disk", "suspend", "db"]],
+        &["disk", "resume", "db"],
+    ),
     verb("extend", &[], &["disk", "extend", "db", "--size", "2M"]),
     verb(
         "extend_attached",

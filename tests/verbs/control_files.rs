@@ -37,7 +37,8 @@ const DISK_VALUES: [&str; 16] = [
     "error",
     "io",
 ];
-const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
+const DISK_VERBS: [&str; 7] =
+    ["attach", "detach", "suspend", "resume", "extend", "rewrap", "delete"];
 const KEY_VALUES: [&str; 18] = [
     "id",
     "state",

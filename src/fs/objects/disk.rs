@@ -33,6 +33,8 @@ control_files! {
         Io = "io" Value,
         Attach = "attach" Verb,
         Detach = "detach" Verb,
+        Suspend = "suspend" Verb,
+        Resume = "resume" Verb,
         Extend = "extend" Verb,
         Rewrap = "rewrap" Verb,
         Delete = "delete" Verb,
@@ -79,6 +81,10 @@ impl Namespace {
                 "force" => Ok(DiskCommand::Detach(name, DetachMode::Forced).into()),
                 _ => Err(wants("detach", "a newline or force")),
             },
+            DiskFile::Suspend if text.is_empty() => Ok(DiskCommand::Suspend(name).into()),
+            DiskFile::Suspend => Err(wants("suspend", "a newline")),
+            DiskFile::Resume if text.is_empty() => Ok(DiskCommand::Resume(name).into()),
+            DiskFile::Resume => Err(wants("resume", "a newline")),
             DiskFile::Extend => {
                 let size = ByteLen::parse(text).map_err(|cause| cause.code(Code::EVS_1010))?;
                 Ok(DiskCommand::Extend(name, size).into())
@@ -113,6 +119,8 @@ fn shown(disk: &DiskInfo, file: DiskFile) -> String {
         DiskFile::Io
         | DiskFile::Attach
         | DiskFile::Detach
+        | DiskFile::Suspend
+        | DiskFile::Resume
         | DiskFile::Extend
         | DiskFile::Rewrap
         | DiskFile::Delete => String::new(),

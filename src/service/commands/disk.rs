@@ -9,6 +9,7 @@ use crate::id::{Alias, Name};
 use crate::service::{DiskEntry, Fields, JobKind, NewJob, Reply, Service, StartedJob};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A command on disks.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,14 @@ pub enum DiskCommand {
     Attach(Name, Access),
     /// Flush, wipe the key, take the file away.
     Detach(Name, DetachMode),
+    /// Wipe the key of an attached disk, whose file stays and waits.
+    Suspend(Name),
+    /// Do so with all encrypted disks in use that the caller may use.
+    SuspendAll,
+    /// Open the key of a suspended disk again.
+    Resume(Name),
+    /// Do so with all suspended disks that the caller may use.
+    ResumeAll,
     /// Grow, also while attached.
     Extend(Name, ByteLen),
     /// Wrap the data key by the newest version of its master key.
@@ -76,6 +85,14 @@ impl DiskCommand {
             "show" => DiskCommand::Show(words.need_name("name")?),
             "attach" => DiskCommand::Attach(words.need_name("name")?, access(words)?),
             "detach" => DiskCommand::Detach(words.need_name("name")?, detach_mode(words)?),
+            "suspend" => match words.take_flag("all")? {
+                Some(true) => DiskCommand::SuspendAll,
+                Some(false) | None => DiskCommand::Suspend(words.need_name("name")?),
+            },
+            "resume" => match words.take_flag("all")? {
+                Some(true) => DiskCommand::ResumeAll,
+                Some(false) | None => DiskCommand::Resume(words.need_name("name")?),
+            },
             "extend" => DiskCommand::Extend(words.need_name("name")?, size(words)?),
             "rewrap" => match words.take_flag("all")? {
                 Some(true) => DiskCommand::RewrapAll(words.take_limit()?),
@@ -109,6 +126,20 @@ impl Service {
                 self.must_not_be_system_disk(entry, "detached")?;
                 self.detach(permit, entry, mode)
             }),
+            DiskCommand::Suspend(name) => {
+                self.on_disk(caller, &name, |permit, entry| self.suspend(permit, entry))
+            }
+            DiskCommand::SuspendAll => {
+                let _permit = self.permit(caller, Action::EnterControl)?;
+                Ok(self.describe_disks(&self.suspend_all(caller)?))
+            }
+            DiskCommand::Resume(name) => {
+                self.on_disk(caller, &name, |permit, entry| self.resume(permit, entry))
+            }
+            DiskCommand::ResumeAll => {
+                let _permit = self.permit(caller, Action::EnterControl)?;
+                Ok(self.describe_disks(&self.resume_all(caller)?))
+            }
             DiskCommand::Extend(name, size) => {
                 self.on_disk(caller, &name, |permit, entry| self.extend(permit, entry, size))
             }
@@ -136,6 +167,10 @@ impl Service {
                 Ok(Reply::DONE)
             }
         }
+    }
+
+    fn describe_disks(&self, entries: &[Arc<DiskEntry>]) -> Reply {
+        Reply::Disks(entries.iter().map(|entry| self.describe_disk(entry)).collect())
     }
 
     /// Works on the disk of that name, if the caller may use it, and answers how it is afterwards.
