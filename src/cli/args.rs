@@ -159,6 +159,9 @@ pub(super) struct MountArgs {
     pub options: Vec<String>,
     #[command(flatten)]
     pub secret: SecretArgs,
+    /// Check the configuration and the options, and do not mount
+    #[arg(long, conflicts_with_all = ["foreground", "child"])]
+    pub fake: bool,
     /// Serve as the child of a `mount` that waits for one line on stdout
     #[arg(long, hide = true, conflicts_with = "foreground")]
     pub child: bool,

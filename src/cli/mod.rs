@@ -7,6 +7,7 @@
 //! * The daemon is reached through `MOUNT/.evs/control` only; the kernel says who is asking.
 //! * `init`, `mount` and `check` work on a state directory and call [`crate::daemon`]; the process
 //!   that serves a mount is this program, started again by itself.
+//! * Called `mount.evsfs` it is the helper of mount(8), which does what `mount` does.
 //! * Passphrases and PINs come from a file, a descriptor, a credential or the terminal, and go to the
 //!   daemon through a pipe; never through arguments or the environment.
 //! * A closed pipe at the other end of stdout is no error, and no panic reaches a user.
@@ -41,8 +42,10 @@ mod key;
 mod manual;
 mod material;
 mod mount;
+mod mount_helper;
 mod mounts;
 mod object;
+mod pages;
 mod progress;
 mod prompt;
 mod refusal;

@@ -51,6 +51,7 @@ pub fn serve(
     service.load()?;
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),
+        source: std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone()),
         allow_other: config.mount.allow_other,
         threads: config.mount.threads,
     };

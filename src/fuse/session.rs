@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct MountOptions {
     /// The directory.
     pub mountpoint: PathBuf,
+    /// What the kernel lists as the source: a line of /etc/fstab is known to be mounted by it.
+    pub source: PathBuf,
     /// Let other users than the mount's owner in; their roles decide what they may do.
     pub allow_other: bool,
     /// Event loops; 0 means one for each core, at least 2.
@@ -47,7 +49,7 @@ pub fn mount(
 ) -> Result<MountedSession> {
     let mut config = Config::default();
     config.mount_options = vec![
-        MountOption::FSName("evsfs".to_owned()),
+        MountOption::FSName(listed_source(&options.source)),
         // As a plain option it reaches both mount(2) and fusermount3; the type is `fuse.evsfs`.
         MountOption::CUSTOM("subtype=evsfs".to_owned()),
         MountOption::NoAtime,
@@ -64,6 +66,14 @@ pub fn mount(
     kernel.connect(session.notifier(), &options.mountpoint);
     mountpoint::raise_readahead(&options.mountpoint);
     Ok(MountedSession { session })
+}
+
+/// The source, or a word for one that would have to be quoted among options.
+fn listed_source(source: &Path) -> String {
+    match source.to_str() {
+        Some(path) if !path.is_empty() && !path.contains([',', '\\']) => path.to_owned(),
+        _ => "evsfs".to_owned(),
+    }
 }
 
 fn refuse(mountpoint: &Path, cause: std::io::Error) -> Error {
