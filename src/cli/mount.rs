@@ -169,6 +169,10 @@ fn start(
     let file = std::path::absolute(&config.file).map_err(starting)?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("evsfs").args(["mount", "--child", "-c"]).arg(file);
+    // A service manager that started this process waits for this process, not for its child.
+    for variable in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
+        command.env_remove(variable);
+    }
     for option in &args.options {
         command.args(["-o", option]);
     }

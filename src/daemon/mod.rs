@@ -8,6 +8,7 @@ mod hsm_secret;
 mod init;
 mod migrate;
 mod serve;
+mod service_manager;
 mod shutdown;
 mod state_dir;
 

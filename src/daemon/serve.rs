@@ -3,6 +3,7 @@
 use super::assembly::assemble;
 use super::deadlines::Deadlines;
 use super::migrate::{refuse_unfinished_move, remove_what_a_move_left};
+use super::service_manager;
 use super::shutdown;
 use super::state_dir;
 use crate::config::Config;
@@ -67,9 +68,11 @@ pub fn serve(
         .spawn(move || end.send(session.wait()))
         .map_err(threads)?;
     log::info!("mounted on {} version={}", config.mountpoint.display(), env!("CARGO_PKG_VERSION"));
+    service_manager::ready(&service, config.mountpoint.clone())?;
     announce(Ready { pid: std::process::id(), mountpoint: config.mountpoint.clone() });
 
     let ended = ended.recv().expect("the shutdown thread keeps a sender as long as it waits");
+    service_manager::stopping();
     service.stop_jobs();
     service.events().close();
     // After an unmount by whomever no file is open any more; after a stop all is closed already.

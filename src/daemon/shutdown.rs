@@ -1,5 +1,6 @@
 //! Ending on request: by a signal or by `mount.stop`.
 
+use super::service_manager;
 use crate::config::Config;
 use crate::error::Result;
 use crate::fuse::{Lazily, unmount};
@@ -60,6 +61,7 @@ pub(super) fn on_request(
 fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     let mode = service.stop_switch().wait();
     log::info!("stopping mode={mode:?}");
+    service_manager::stopping();
     let deadline = Instant::now() + grace;
     while service.stop_switch().asked() != Some(StopMode::Forced)
         && service.attachments().iter().any(|open| open.open_count() > 0)

@@ -6,8 +6,10 @@
 mod support;
 
 mod helper;
+mod package;
+mod units;
 
 fn main() -> std::process::ExitCode {
-    let files = [helper::trials()];
+    let files = [helper::trials(), units::trials(), package::trials()];
     support::run_trials(files.into_iter().flatten().collect())
 }
