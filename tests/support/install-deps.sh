@@ -18,6 +18,9 @@ need gcc gcc
 need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
+need systemd-analyze systemd
+need objdump binutils
+need debootstrap debootstrap
 
 [ -n "$missing" ] || exit 0
 # Sorted and without repeats.
