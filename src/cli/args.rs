@@ -92,7 +92,7 @@ pub(super) enum Command {
     /// Look after what protects all keys, while nothing is mounted
     #[command(subcommand)]
     Hsm(HsmCommand),
-    /// Check a state directory that is not mounted
+    /// Check a state directory that is not mounted: records, keys, and every byte of its backups and images
     Check(CheckArgs),
     /// Measure the ciphers and the way of data on this machine
     Bench(BenchArgs),
@@ -236,7 +236,7 @@ pub(super) enum DiskCommand {
         /// The disk
         #[arg(required_unless_present = "all")]
         name: Option<String>,
-        /// All encrypted disks you may use, one after the other
+        /// All encrypted disks you may use, one after the other, and their backups and images
         #[arg(long, conflicts_with = "name")]
         all: bool,
         #[command(flatten)]
@@ -453,7 +453,7 @@ impl DiskCommand {
             DiskCommand::Resume(disks) => return disks.undone("resumed"),
             DiskCommand::Extend { name, .. } => (name, "was not extended"),
             DiskCommand::Rewrap { name: None, .. } => {
-                return "not every disk was rewrapped".to_owned();
+                return "not every data key was rewrapped".to_owned();
             }
             DiskCommand::Rewrap { name: Some(name), .. } => (name, "was not rewrapped"),
             DiskCommand::Delete { name } => (name, "was not deleted"),

@@ -127,9 +127,9 @@ mod tests {
         assert_eq!(line(Object::of(&job)), "backup of db: 1.1G of 4G, 450M/s, 6 s left");
         job["state"] = json!("queued");
         assert_eq!(line(Object::of(&job)), "backup of db: waits for its turn");
-        let job = json!({"kind": "rewrap-all", "subject": "all disks", "state": "running",
-                         "unit": "disks", "done": 3, "total": 9, "rate": 0, "remaining": null});
-        assert_eq!(line(Object::of(&job)), "rewrap-all of all disks: 3 of 9");
+        let job = json!({"kind": "rewrap-all", "subject": "all data keys", "state": "running",
+                         "unit": "keys", "done": 3, "total": 9, "rate": 0, "remaining": null});
+        assert_eq!(line(Object::of(&job)), "rewrap-all of all data keys: 3 of 9");
     }
 
     #[test]

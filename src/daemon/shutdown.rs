@@ -57,11 +57,13 @@ pub(super) fn on_request(
     Ok(())
 }
 
-/// Waits for the request and for open files, flushes and wipes all disks, unmounts.
+/// Waits for the request, ends the jobs, waits for open files, flushes and wipes all disks, unmounts.
 fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     let mode = service.stop_switch().wait();
     log::info!("stopping mode={mode:?}");
     service_manager::stopping();
+    // The grace is for those who have files open, and a job that copies a disk would count as one.
+    service.stop_jobs();
     let deadline = Instant::now() + grace;
     while service.stop_switch().asked() != Some(StopMode::Forced)
         && service.attachments().iter().any(|open| open.open_count() > 0)
@@ -69,7 +71,6 @@ fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     {
         std::thread::sleep(POLL);
     }
-    service.stop_jobs();
     service.close_all();
     // Who waits for an event is at the end of the file, and closes it.
     service.events().close();

@@ -2,8 +2,8 @@
 
 use super::open::Disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one open file has been told about failed flushes (as `errseq_t` of the Linux kernel).
 ///
@@ -43,6 +43,12 @@ impl Disk {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether a flush has failed since the disk was opened: what was written and read back may not
+    /// be what is there now.
+    pub fn has_failed_to_flush(&self) -> bool {
+        self.flusher.failures.load(Ordering::Relaxed) > 0
     }
 
     /// The cursor of a file that is opened now.

@@ -21,7 +21,7 @@ pub(super) struct Suspension {
 }
 
 impl Suspension {
-    pub(super) const fn none() -> Self {
+    pub(super) fn none() -> Self {
         Suspension { turn: Mutex::new(()), payload: RwLock::new(None) }
     }
 

@@ -55,7 +55,7 @@ impl Namespace {
     /// `out-of-range` (ENXIO of lseek(2)) at or past the end, or when no data follows.
     pub fn seek(&self, handle: HandleId, whence: Whence, offset: ByteOffset) -> Result<ByteOffset> {
         let nothing_follows = || Error::new(ErrorKind::OutOfRange, "no data follows this position");
-        if let Handle::ImageContent(content) = &*self.handles().get(handle)? {
+        if let Handle::ImageContent { content, .. } = &*self.handles().get(handle)? {
             let found = match whence {
                 Whence::Data => content.seek_data(offset)?,
                 Whence::Hole => content.seek_hole(offset)?,
@@ -78,8 +78,10 @@ impl Namespace {
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
-            | Handle::ImageUpload(_)
-            | Handle::ImageContent(_)
+            | Handle::ImageUpload { .. }
+            | Handle::ImageContent { .. }
+            | Handle::BackupExport { .. }
+            | Handle::BackupUpload { .. }
             | Handle::Directory(_) => Ok(()),
         }
     }
@@ -104,8 +106,10 @@ impl Namespace {
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
-            | Handle::ImageUpload(_)
-            | Handle::ImageContent(_)
+            | Handle::ImageUpload { .. }
+            | Handle::ImageContent { .. }
+            | Handle::BackupExport { .. }
+            | Handle::BackupUpload { .. }
             | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Unsupported, "only disk files can do this"))
             }

@@ -63,6 +63,17 @@ impl Adapter {
             });
         });
     }
+
+    /// Has a worker wait for the next bytes of a stream.
+    fn read_stream(&self, file: HandleId, offset: ByteOffset, len: usize, reply: ReplyData) {
+        let namespace = self.namespace.clone();
+        self.commands.submit(move || {
+            guarded("read", || match namespace.read(file, offset, len, <[u8]>::to_vec) {
+                Ok(bytes) => reply.data(&bytes.unwrap_or_default()),
+                Err(error) => reply.error(errno(&error)),
+            });
+        });
+    }
 }
 
 fn handle(number: FileHandle) -> HandleId {
@@ -192,6 +203,9 @@ impl Filesystem for Adapter {
         guarded("read", || {
             // A request is at most 1 MiB, so it fits in memory on every target.
             let (offset, len) = (ByteOffset::new(offset), size as usize);
+            if self.namespace.is_stream(handle(fh)) {
+                return self.read_stream(handle(fh), offset, len, reply);
+            }
             match self.io.read(asked(req, fh), offset, len, reply) {
                 None => {}
                 Some(reply) if is_nonblocking(flags) => reply.error(Errno::EAGAIN),
@@ -266,8 +280,14 @@ impl Filesystem for Adapter {
     ) {
         guarded("release", || {
             self.passthrough.closed(handle(fh));
-            self.namespace.close(handle(fh));
             self.waiting.forget(handle(fh));
+            if self.namespace.is_stream(handle(fh)) {
+                // Its thread is waited for, and what it has received may have to be removed.
+                let (namespace, file) = (self.namespace.clone(), handle(fh));
+                self.commands.submit(move || guarded("release", || namespace.close(file)));
+            } else {
+                self.namespace.close(handle(fh));
+            }
             reply.ok();
         });
     }

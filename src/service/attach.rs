@@ -6,9 +6,8 @@ use super::control_plane::Service;
 use super::record::DiskRecord;
 use super::status::DiskEvent;
 use crate::auth::Permit;
-use crate::crypto::SectorCipher;
 use crate::disk::{Access, Disk};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use std::sync::Arc;
 
 impl Service {
@@ -18,6 +17,13 @@ impl Service {
         self.check_record(entry)?;
         let mut record = entry.state().record.clone();
         let disk = self.open_disk(&permit, &record, access)?;
+        // What was kept is right for one attachment only, and nobody can write yet.
+        let kept = self.take_changes(&record)?;
+        let since = kept.as_ref().map(|kept| kept.since);
+        let disk = match &kept {
+            Some(kept) => disk.resume_tracking(&kept.regions),
+            None => disk,
+        };
         record.set_attached(Some(access));
         record.error = None;
         // Saved before anybody can use the disk, so that a restart finds it attached (D9).
@@ -29,6 +35,7 @@ impl Service {
             entry.owner(),
             access,
             disk,
+            since,
         ));
         let mut state = entry.state();
         state.record = record;
@@ -42,7 +49,10 @@ impl Service {
     }
 
     fn open_disk(&self, permit: &Permit, record: &DiskRecord, access: Access) -> Result<Disk> {
-        let cipher = self.open_cipher(permit, record, "attached")?;
+        let cipher =
+            self.open_cipher(permit.caller(), record.bound_dk(), record.sector_size(), &|| {
+                format!("disk {:?} cannot be attached", record.name.as_str())
+            })?;
         let payload = self.payloads.open(record, access)?;
         Disk::open(payload, cipher, record.size(), access).map_err(|cause| {
             let path = self.payloads.path_of(record);
@@ -50,30 +60,5 @@ impl Service {
                 .remedy("put the payload back from a copy, then: evsfs check")
                 .caused_by(cause)
         })
-    }
-
-    /// Asks the KMS for the disk's data key.
-    ///
-    /// # Errors
-    /// EVS.2040 over what the KMS refuses, EVS.2055 without the agency; the message says that the
-    /// disk cannot be `done`.
-    pub(super) fn open_cipher(
-        &self,
-        permit: &Permit,
-        record: &DiskRecord,
-        done: &str,
-    ) -> Result<SectorCipher> {
-        let Some(wrapped) = &record.dk else {
-            return Ok(SectorCipher::null(record.sector_size()));
-        };
-        self.require_agency(permit.caller())?;
-        let dk = self
-            .kms_for(permit.caller())
-            .open_dk(wrapped, record.id, record.sector_size())
-            .map_err(|cause| {
-                let message = format!("disk {:?} cannot be {done}", record.name.as_str());
-                Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
-            })?;
-        SectorCipher::xts_aes_256(dk, record.sector_size(), self.settings.kernel)
     }
 }

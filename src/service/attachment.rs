@@ -3,9 +3,9 @@
 use crate::disk::{Access, Disk, FlushCursor};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{BackupId, DiskId, Name, Uid};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The number of an attachment, never used again while the daemon lives: the file of a disk that
@@ -58,11 +58,12 @@ impl Attachment {
         owner: Uid,
         access: Access,
         disk: Disk,
+        last_backup: Option<BackupId>,
     ) -> Self {
         let modified = Mutex::new((0, SystemTime::now()));
         let opens = Mutex::new(Opens::default());
         let released = Condvar::new();
-        let last_backup = Mutex::new(None);
+        let last_backup = Mutex::new(last_backup);
         let passthrough_opens = AtomicU64::new(0);
         Attachment {
             id,
@@ -126,9 +127,15 @@ impl Attachment {
         &self.disk
     }
 
-    /// The backup since which the disk has noted its changes; `None` before the first.
+    /// The backup since which the disk has noted its changes; `None` before the first, and when a
+    /// flush has failed: the backup may hold what the disk has lost.
     pub(super) fn last_backup(&self) -> Option<BackupId> {
-        *self.last_backup.lock()
+        self.last_backup.lock().filter(|_| !self.disk.has_failed_to_flush())
+    }
+
+    /// As [`last_backup`](Self::last_backup), for one who asks last.
+    pub(super) fn take_last_backup(&self) -> Option<BackupId> {
+        self.last_backup.lock().take().filter(|_| !self.disk.has_failed_to_flush())
     }
 
     /// A backup has been made of it.

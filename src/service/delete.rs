@@ -37,6 +37,7 @@ impl Service {
     }
 
     pub(super) fn remove_files(&self, record: &DiskRecord) -> Result<()> {
+        self.forget_changes(record.id)?;
         self.payloads.remove(record)?;
         self.records.remove(&DiskRecord::path_of(record.id)?)?;
         self.payloads.remove_directory(record.id)

@@ -56,6 +56,8 @@ impl Service {
     /// Wipes the key and removes the file; cannot fail.
     fn take_away(&self, entry: &DiskEntry, attachment: &Arc<Attachment>) {
         attachment.disk().revoke();
+        let record = entry.state().record.clone();
+        self.keep_changes(attachment, &record);
         // Pages that were read between the first drop and the revocation.
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
             log::warn!("disk={} dirty pages lost: {error}", entry.id());
@@ -80,6 +82,10 @@ impl Service {
             let closing = attachment.close_now();
             self.flush_at_the_end(&attachment);
             attachment.disk().revoke();
+            if let Some(entry) = self.catalogue.by_id(attachment.disk_id()) {
+                let record = entry.state().record.clone();
+                self.keep_changes(&attachment, &record);
+            }
             self.attached.remove(&attachment);
             closing.for_good();
         }

@@ -11,12 +11,15 @@
 //! it on; a second verb meanwhile is refused by the status table. The locks of `jobs` and `events` are
 //! leaves: nothing is called under them.
 
+mod archive_check;
+mod archive_home;
 mod attach;
 mod attached;
 mod attachment;
 mod audit;
 mod backup;
 mod catalogue;
+mod cipher;
 mod commands;
 mod control_plane;
 mod create;
@@ -31,12 +34,14 @@ mod fields;
 mod fill;
 mod images;
 mod jobs;
+mod kept_changes;
 mod kernel_cache;
 mod keys;
 mod payload;
 mod record;
 mod reply;
 mod rewrap;
+mod rewrap_all;
 mod servers;
 mod settings;
 mod startup;
@@ -45,10 +50,11 @@ mod stop;
 mod suspend;
 
 pub use crate::kms::KeyView;
+pub use archive_check::{ArchiveFinding, Upkeep};
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use backup::{
-    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, Backups,
-    NewBackup,
+    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, BackupUpload,
+    Backups, NewBackup, OutStream, check_backup,
 };
 pub use catalogue::DiskEntry;
 pub use commands::{
@@ -68,6 +74,7 @@ pub use images::{
     ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
 };
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
+pub use kept_changes::{check_kept_changes, remove_changes};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};

@@ -37,7 +37,11 @@ impl Service {
         let attachment = attachment_of(entry)?;
         self.check_record(entry)?;
         let record = entry.state().record.clone();
-        attachment.disk().resume(self.open_cipher(&permit, &record, "resumed")?)?;
+        let (dk, sector) = (record.bound_dk(), record.sector_size());
+        let cipher = self.open_cipher(permit.caller(), dk, sector, &|| {
+            format!("disk {:?} cannot be resumed", record.name.as_str())
+        })?;
+        attachment.disk().resume(cipher)?;
         work.done();
         self.tell_of_disk("disk.resumed", entry);
         log::info!("disk={} name={} resumed", entry.id(), entry.name());

@@ -8,9 +8,15 @@ mod support;
 mod broken;
 mod busy;
 mod chains;
+mod check;
+mod ended;
 mod interrupted;
+mod kept;
 mod restored;
+mod rewrapped;
 mod rig;
+mod told;
+mod transfer;
 
 fn main() -> std::process::ExitCode {
     let files = [
@@ -19,6 +25,12 @@ fn main() -> std::process::ExitCode {
         broken::trials(),
         busy::trials(),
         interrupted::trials(),
+        transfer::trials(),
+        check::trials(),
+        told::trials(),
+        ended::trials(),
+        kept::trials(),
+        rewrapped::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())
 }

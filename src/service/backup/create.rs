@@ -11,6 +11,7 @@ use crate::backing::{Backing, FileBacking};
 use crate::disk::{Access, ChangedRegions, DetachedDisk, SealedSource, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{BackupId, Name};
+use crate::service::kept_changes::KeptChanges;
 use crate::service::{
     Attachment, DiskEntry, DiskEvent, DiskRecord, JobContext, JobKind, NewJob, Service, StartedJob,
 };
@@ -84,6 +85,7 @@ impl Service {
                 disk_name: disk.name().clone(),
                 owner: disk.owner(),
                 created,
+                imported: None,
                 size: record.size().get(),
                 encrypted: record.is_encrypted(),
                 archive: None,
@@ -129,16 +131,18 @@ impl Service {
             }
             None => self.copy_detached(&of_disk, &mut record, mode, context),
         });
-        if let Err(error) = made {
-            if let Err(error) = self.remove_backup_files(record.id) {
-                log::warn!("backup={} left behind half-made: {error}", record.id);
-            }
-            return Err(error);
+        if made.is_err()
+            && let Err(error) = self.remove_backup_files(record.id)
+        {
+            log::warn!("backup={} left behind half-made: {error}", record.id);
         }
+        self.note_end("create", &entry, &made, context);
+        made?;
         entry.state().record = record;
         entry.end(BackupEvent::Created);
         claim.keep();
         work.done();
+        self.tell_of_backup("backup.created", &entry);
         log::info!("backup={} name={} disk={} created", entry.id(), entry.name(), disk.id());
         Ok(())
     }
@@ -174,8 +178,17 @@ impl Service {
         context: &JobContext<'_>,
     ) -> Result<()> {
         let payload = self.payloads.open(of_disk, Access::ReadOnly)?;
+        // A backup must not hold what the disk may yet lose.
+        let flushed = payload.flush();
+        let kept = self.kept_changes(of_disk).filter(|_| flushed.is_ok());
+        // Before the copy, so that whoever changes the payload meanwhile is found out.
+        let stamp = self.stamp_of(of_disk).filter(|_| flushed.is_ok());
         let disk = DetachedDisk::open(payload, of_disk.size(), of_disk.sector_size())?;
-        self.copy(&Source { sealed: &disk, changes: None }, of_disk, record, mode, context)
+        let changes = kept.as_ref().map(|kept| (kept.since, &kept.regions));
+        self.copy(&Source { sealed: &disk, changes }, of_disk, record, mode, context)?;
+        let kept = KeptChanges { since: record.id, regions: ChangedRegions::none() };
+        self.save_changes(of_disk, &kept, stamp);
+        Ok(())
     }
 
     /// Copies, and saves the record that makes the copy count.
@@ -227,20 +240,7 @@ impl Service {
 
     /// Removes all of a backup, the record last; what is gone already is no error.
     pub(super) fn remove_backup_files(&self, id: BackupId) -> Result<()> {
-        let place = self.place_of_backup(id);
-        match std::fs::remove_file(place.join(SPILL)) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(
-                    format!("removing the scratch file in {}", place.display()),
-                    cause,
-                ));
-            }
-            _ => {}
-        }
-        crate::archive::Archive::remove_files(&place)?;
-        self.records.remove(&BackupRecord::path_of(id)?)?;
-        // Again, for the directory, which the record was in.
-        crate::archive::Archive::remove_files(&place)
+        self.home_of_backup(id)?.remove(&self.records)
     }
 
     /// A name that says of what and of when it is.

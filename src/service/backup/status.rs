@@ -1,13 +1,14 @@
 //! The life of a backup.
 //!
 //! ```text
-//! creating ──▶ available ──▶ deleting ──▶ (gone)
-//!                │   ▲          │ damaged
-//!                ▼   │          ▼
-//!               merging     error-deleting ──▶ deleting
+//! importing ──▶ creating ──▶ available ──▶ deleting ──▶ (gone)
+//!     │                       │   ▲          │ damaged
+//!     ▼                       ▼   │          ▼
+//!  deleting ──▶ (gone)    merging, or   error-deleting ──▶ deleting
+//!                         rewrapping
 //! ```
-//! A failed creation leaves nothing; a deletion that failed before it took anything away goes back
-//! to `available`.
+//! A failed creation or import leaves nothing; a deletion that failed before it took anything away
+//! goes back to `available`.
 
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
@@ -15,12 +16,16 @@ use crate::id::Name;
 /// A backup's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackupStatus {
+    /// Its content is being written to `data`.
+    Importing,
     /// Being copied.
     Creating,
     /// Whole.
     Available,
     /// Taking over what its deleted parent holds.
     Merging,
+    /// Its data key is being wrapped by the newest version of its master key.
+    Rewrapping,
     /// Being removed.
     Deleting,
     /// Removal failed half-way.
@@ -30,6 +35,10 @@ pub enum BackupStatus {
 /// What happens to a backup: a verb begins, or its work ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackupEvent {
+    /// All of its content was written to `data`.
+    Received,
+    /// Its import is given up.
+    GiveUp,
     /// It is whole and durable.
     Created,
     /// Its parent is being deleted.
@@ -38,6 +47,10 @@ pub enum BackupEvent {
     Delete,
     /// The merge has ended, well or not: it is whole in both cases.
     Merged,
+    /// `rewrap` begins.
+    Rewrap,
+    /// The rewrap has ended, well or not.
+    Rewrapped,
     /// The deletion failed and nothing is gone.
     Failed,
     /// The deletion failed when files may have gone already.
@@ -46,10 +59,12 @@ pub enum BackupEvent {
 
 impl BackupStatus {
     /// Every status.
-    pub const ALL: [BackupStatus; 5] = [
+    pub const ALL: [BackupStatus; 7] = [
+        BackupStatus::Importing,
         BackupStatus::Creating,
         BackupStatus::Available,
         BackupStatus::Merging,
+        BackupStatus::Rewrapping,
         BackupStatus::Deleting,
         BackupStatus::ErrorDeleting,
     ];
@@ -57,9 +72,11 @@ impl BackupStatus {
     /// The public name.
     pub const fn name(self) -> &'static str {
         match self {
+            BackupStatus::Importing => "importing",
             BackupStatus::Creating => "creating",
             BackupStatus::Available => "available",
             BackupStatus::Merging => "merging",
+            BackupStatus::Rewrapping => "rewrapping",
             BackupStatus::Deleting => "deleting",
             BackupStatus::ErrorDeleting => "error-deleting",
         }
@@ -70,14 +87,31 @@ impl BackupStatus {
         use BackupEvent as E;
         use BackupStatus as S;
         match (self, event) {
+            (S::Importing, E::Received) => Some(S::Creating),
+            (S::Importing, E::GiveUp) => Some(S::Deleting),
             (S::Creating, E::Created) => Some(S::Available),
             (S::Available, E::Merge) => Some(S::Merging),
             (S::Merging, E::Merged) => Some(S::Available),
+            (S::Available, E::Rewrap) => Some(S::Rewrapping),
+            (S::Rewrapping, E::Rewrapped) => Some(S::Available),
             (S::Available | S::ErrorDeleting, E::Delete) => Some(S::Deleting),
             (S::Deleting, E::Failed) => Some(S::Available),
             (S::Deleting, E::Damaged) => Some(S::ErrorDeleting),
             _ => None,
         }
+    }
+
+    /// The status once a verb has begun with `event`.
+    ///
+    /// # Errors
+    /// `wrong-status` with EVS.1046, naming the status and the verb.
+    pub(super) fn moved_by(
+        self,
+        event: BackupEvent,
+        backup: &Name,
+        verb: &str,
+    ) -> Result<BackupStatus> {
+        self.after(event).ok_or_else(|| refused(self, backup, verb))
     }
 
     /// Refuses a verb that needs a whole backup at rest.
@@ -93,7 +127,7 @@ impl BackupStatus {
 }
 
 /// The refusal of a verb in the wrong status.
-pub(super) fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error {
+fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error {
     let (status, name) = (status.name(), backup.as_str());
     let message = format!("backup {name:?} is {status}, which does not allow {verb}");
     Error::new(ErrorKind::WrongStatus, message)
@@ -103,11 +137,15 @@ pub(super) fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error 
 
 impl BackupEvent {
     /// Every event.
-    pub const ALL: [BackupEvent; 6] = [
+    pub const ALL: [BackupEvent; 10] = [
+        BackupEvent::Received,
+        BackupEvent::GiveUp,
         BackupEvent::Created,
         BackupEvent::Merge,
         BackupEvent::Delete,
         BackupEvent::Merged,
+        BackupEvent::Rewrap,
+        BackupEvent::Rewrapped,
         BackupEvent::Failed,
         BackupEvent::Damaged,
     ];
@@ -124,10 +162,14 @@ mod tests {
         use BackupEvent as E;
         use BackupStatus as S;
         let allowed = [
+            (S::Importing, E::Received, S::Creating),
+            (S::Importing, E::GiveUp, S::Deleting),
             (S::Creating, E::Created, S::Available),
             (S::Available, E::Merge, S::Merging),
             (S::Available, E::Delete, S::Deleting),
             (S::Merging, E::Merged, S::Available),
+            (S::Available, E::Rewrap, S::Rewrapping),
+            (S::Rewrapping, E::Rewrapped, S::Available),
             (S::Deleting, E::Failed, S::Available),
             (S::Deleting, E::Damaged, S::ErrorDeleting),
             (S::ErrorDeleting, E::Delete, S::Deleting),

@@ -160,7 +160,6 @@ impl Service {
                 DetachedDisk::open(Box::new(file), record.size(), record.sector_size())
             });
         let source = source.inspect_err(|_| self.unmake_image(&record))?;
-        context.set_total(super::of_disk::written_bytes(&source)?.get());
         self.make_image(reserved, &source, sealing, context).map(drop)
     }
 

@@ -78,4 +78,8 @@ impl Meter for JobContext<'_> {
     fn advance(&self, bytes: ByteLen) -> Result<()> {
         JobContext::advance(self, bytes.get())
     }
+
+    fn expect(&self, bytes: ByteLen) {
+        self.set_total(bytes.get());
+    }
 }
