@@ -66,11 +66,6 @@ pub const VERBS: &[Verb] = &[
         )
     },
     verb("suspend", &[&["disk", "attach", "db"]], &["disk", "suspend", "db"]),
-    verb(
-        "resume",
-        &[&["disk", "attach", "db"], &["disk", "suspend", "db"]],
-        &["disk", "resume", "db"],
-    ),
     verb("extend", &[], &["disk", "extend", "db", "--size", "2M"]),
     verb(
         "extend_attached",
