@@ -20,6 +20,12 @@ pub trait Meter: Sync {
     /// Whatever should end the copy.
     fn advance(&self, bytes: ByteLen) -> Result<()>;
 
+    /// Whether others are at work who should not be held up: an engine then does as little as it can at
+    /// once.
+    fn gives_way(&self) -> bool {
+        false
+    }
+
     /// So many bytes will be looked at. A disk that is written to meanwhile may have a few more.
     fn expect(&self, _bytes: ByteLen) {}
 }

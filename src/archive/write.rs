@@ -128,8 +128,9 @@ fn take(
     scratch: &mut Scratch,
     meter: &dyn Meter,
 ) -> Result<Option<Batch>> {
-    let mut chunks = Vec::with_capacity(BATCH);
-    while chunks.len() < BATCH
+    let most = if meter.gives_way() { 1 } else { BATCH };
+    let mut chunks = Vec::with_capacity(most);
+    while chunks.len() < most
         && let Some(planned) = plan.next()?
     {
         chunks.push(planned);

@@ -79,6 +79,7 @@ pub(super) fn plan(arguments: Vec<OsString>) -> Result<Plan, clap::Error> {
         secret,
         fake: helper.fake,
         child: false,
+        unmounter: false,
     };
     let global = Global { json: false, mount: None, yes: false };
     let args = Args { global, command: Command::Mount(mount) };

@@ -125,7 +125,7 @@ pub(super) fn left_of_a_move(state_dir: &Path) -> Option<PathBuf> {
 /// `io`.
 pub(super) fn remove_what_a_move_left(state_dir: &Path) -> Result<()> {
     while let Some(directory) = left_of_a_move(state_dir) {
-        log::info!("directory={} of an interrupted move is removed", directory.display());
+        log::info!("event=move-leftover-removed directory={}", directory.display());
         remove_tree(&directory)?;
     }
     Ok(())

@@ -3,14 +3,17 @@
 use super::assembly::assemble;
 use super::deadlines::Deadlines;
 use super::migrate::{refuse_unfinished_move, remove_what_a_move_left};
-use super::service_manager;
+use super::sandbox;
+use super::service_manager::ServiceManager;
 use super::shutdown;
 use super::state_dir;
+use super::unmounter::Unmounter;
 use crate::config::Config;
 use crate::crypto::SecretText;
 use crate::error::{Error, Result};
 use crate::fs::Namespace;
-use crate::fuse::{FuseKernelCache, MountOptions, mount, prepare_mountpoint};
+use crate::fuse::{FuseKernelCache, Lazily, MountOptions, mount, prepare_mountpoint};
+use crate::service::Service;
 use crate::sys;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,13 +35,13 @@ pub struct Ready {
 /// `wrong-secret`; whatever else keeps the mount from being made; nothing is left behind then.
 pub fn serve(
     config: Config,
-    secret: Option<&SecretText>,
+    secret: Option<SecretText>,
     announce: &mut dyn FnMut(Ready),
 ) -> Result<()> {
     sys::forbid_dumps()?;
     sys::block_termination_signals()?;
     if let sys::IoFlusher::Refused(error) = sys::ask_for_io_flusher() {
-        log::info!("memory pressure: PR_SET_IO_FLUSHER was refused: {error}");
+        log::info!("event=io-flusher-refused error=\"{error}\"");
     }
     prepare_mountpoint(&config.mountpoint)?;
     state_dir::check_privacy(&config.state_dir)?;
@@ -48,35 +51,71 @@ pub fn serve(
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());
-    let service = assemble(&config, secret, kernel.clone())?;
+    let service = assemble(&config, secret.as_ref(), kernel.clone())?;
+    // Who needs it for longer has a copy.
+    drop(secret);
     service.load()?;
+    let manager = ServiceManager::find();
+    // Before there is a sandbox, which it is not to be in.
+    let unmounter = if config.mount.sandbox {
+        Unmounter::start(&config.mountpoint)
+            .inspect_err(|error| log::warn!("event=no-sandbox error=\"{error}\""))
+            .ok()
+            .map(Arc::new)
+    } else {
+        None
+    };
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),
         source: std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone()),
         allow_other: config.mount.allow_other,
         threads: config.mount.threads,
     };
-    let session = mount(Arc::new(Namespace::new(service.clone())), &kernel, &options)?;
+    let new = mount(Arc::new(Namespace::new(service.clone())), &options)?;
+    // From here on nothing is left behind only if the unmounter takes the mount away.
+    let served = restrict(&config, &service, unmounter.is_some())
+        .and_then(|()| service.load_jobs())
+        .and_then(|()| new.serve(&kernel));
+    let session = served.inspect_err(|_| {
+        if let Some(unmounter) = &unmounter
+            && let Err(error) = unmounter.unmount(Lazily::Yes)
+        {
+            log::error!("event=mount-stays-behind error=\"{error}\"");
+        }
+    })?;
     let threads = |cause| Error::io("starting a thread", cause);
     let _deadlines = Deadlines::watch(service.clone()).map_err(threads)?;
     // The first of two: the kernel ends the session, or a stop takes the mount from under open
     // files, whose holders would keep the session for as long as they please.
     let (end, ended) = channel();
-    shutdown::on_request(service.clone(), &config, end.clone()).map_err(threads)?;
+    shutdown::on_request(service.clone(), &config, unmounter, manager.clone(), end.clone())
+        .map_err(threads)?;
     std::thread::Builder::new()
         .name("evsfs-session".to_owned())
         .spawn(move || end.send(session.wait()))
         .map_err(threads)?;
-    log::info!("mounted on {} version={}", config.mountpoint.display(), env!("CARGO_PKG_VERSION"));
-    service_manager::ready(&service, config.mountpoint.clone())?;
+    log::info!(
+        "event=mounted mountpoint={} version={}",
+        config.mountpoint.display(),
+        env!("CARGO_PKG_VERSION")
+    );
+    manager.ready(&service, config.mountpoint.clone())?;
     announce(Ready { pid: std::process::id(), mountpoint: config.mountpoint.clone() });
 
     let ended = ended.recv().expect("the shutdown thread keeps a sender as long as it waits");
-    service_manager::stopping();
+    manager.stopping();
     service.stop_jobs();
     service.events().close();
     // After an unmount by whomever no file is open any more; after a stop all is closed already.
     service.close_all();
-    log::info!("unmounted from {}", config.mountpoint.display());
+    log::info!("event=unmounted mountpoint={}", config.mountpoint.display());
     ended
+}
+
+/// Gives up what is not needed once the mount is made. Threads that are started later inherit that.
+fn restrict(config: &Config, service: &Service, can_be_unmounted: bool) -> Result<()> {
+    if config.mount.sandbox && can_be_unmounted {
+        service.tell_sandbox(sandbox::enter(config)?);
+    }
+    Ok(())
 }

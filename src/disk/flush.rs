@@ -4,6 +4,7 @@ use super::open::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
+use std::time::Instant;
 
 /// What one open file has been told about failed flushes (as `errseq_t` of the Linux kernel).
 ///
@@ -24,8 +25,9 @@ impl Disk {
     /// # Errors
     /// `io`, `no-space` of the backing; `detached`.
     pub fn flush(&self) -> Result<()> {
+        let (begun, changed) = (Instant::now(), self.tally.changed_bytes());
         let result = self.flush_unless_suspended();
-        self.tally.flushed(&result);
+        self.tally.flushed(begun, changed, &result);
         result
     }
 

@@ -51,7 +51,7 @@ pub fn answer(result: &Result<Reply>) -> String {
             .map_err(|cause| Error::new(ErrorKind::Internal, "writing an answer").caused_by(cause)),
     };
     body.unwrap_or_else(|error| {
-        log::error!("an answer could not be written: {error}");
+        log::error!("event=answer-not-written error=\"{error}\"");
         r#"{"error":{"code":"EVSFS.internal","kind":"internal","message":"the answer could not be written"}}"#
             .to_owned()
             + "\n"

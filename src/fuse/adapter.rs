@@ -102,7 +102,7 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_ABORT_ERROR,
         ] {
             if let Err(missing) = config.add_capabilities(wanted) {
-                log::debug!("the kernel does not offer {missing:?}");
+                log::debug!("event=kernel-does-not-offer what={missing:?}");
             }
         }
         if self.namespace.offers_passthrough() {
@@ -112,7 +112,7 @@ impl Filesystem for Adapter {
             .set_max_write(MAX_REQUEST)
             .and_then(|_| config.set_max_background(MAX_BACKGROUND).map_err(u32::from).map(|_| ()));
         if let Err(nearest) = granted {
-            log::warn!("the kernel limits requests to {nearest}");
+            log::warn!("event=requests-limited bytes={nearest}");
         }
         Ok(())
     }

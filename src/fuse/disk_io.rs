@@ -33,7 +33,7 @@ pub(super) struct Asked {
 /// kernel EIO, and the mount lives.
 pub(super) fn guarded(operation: &str, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        log::error!("operation={operation} panicked and was answered EIO");
+        log::error!("event=panicked operation={operation} answer=EIO");
     }
 }
 
@@ -83,7 +83,7 @@ impl DiskIo {
                 None
             }
             (Err(error), Some(reply)) => {
-                log::debug!("read failed: {error}");
+                log::debug!("event=read-failed error=\"{error}\"");
                 reply.error(errno(&error));
                 None
             }
@@ -119,7 +119,7 @@ impl DiskIo {
                 });
             }
             Err(error) => {
-                log::debug!("write failed: {error}");
+                log::debug!("event=write-failed error=\"{error}\"");
                 reply.error(errno(&error));
             }
         }
@@ -136,7 +136,7 @@ impl DiskIo {
         self.syncs.submit(move || {
             guarded("fsync", || {
                 answer(namespace.flush(handle).map_err(|error| {
-                    log::error!("fsync failed: {error}");
+                    log::error!("event=fsync-failed error=\"{error}\"");
                     errno(&error)
                 }));
             });

@@ -100,7 +100,7 @@ impl Parked {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            log::error!("the thread of requests that wait panicked");
+            log::error!("event=panicked thread=evsfs-parked");
         }
     }
 
@@ -111,7 +111,7 @@ impl Parked {
             let name = "evsfs-parked".to_owned();
             match std::thread::Builder::new().name(name).spawn(move || shared.work()) {
                 Ok(started) => *thread = Some(started),
-                Err(error) => log::warn!("a request cannot wait for its disk: {error}"),
+                Err(error) => log::warn!("event=thread-not-started error=\"{error}\""),
             }
         }
         thread.is_some()

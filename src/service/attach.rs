@@ -44,7 +44,11 @@ impl Service {
         self.attached.add(attachment);
         work.done();
         self.tell_of_disk("disk.attached", entry);
-        log::info!("disk={} name={} attached access={access:?}", entry.id(), entry.name());
+        log::info!(
+            "event=disk-attached disk={} name={} access={access:?}",
+            entry.id(),
+            entry.name()
+        );
         Ok(())
     }
 

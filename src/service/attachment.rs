@@ -110,7 +110,7 @@ impl Attachment {
         self.access == Access::ReadOnly
     }
 
-    /// When its content was last seen to have changed. A write does not read the clock; the time
+    /// When its content was last seen to have changed. A write does not read the wall clock; the time
     /// is taken when somebody asks and writes have been made since the last question.
     pub fn modified(&self) -> SystemTime {
         let counters = self.disk.counters();

@@ -21,7 +21,7 @@ impl Service {
         self.catalogue.remove(entry);
         work.done();
         self.tell_of_disk("disk.deleted", entry);
-        log::info!("disk={} name={} deleted", entry.id(), entry.name());
+        log::info!("event=disk-deleted disk={} name={}", entry.id(), entry.name());
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl Service {
                 // Best effort: a forced detach must end whatever the backing does.
                 self.flush_at_the_end(&attachment);
                 if let Err(error) = self.forget_attached(entry) {
-                    log::warn!("disk={} will be attached again at a restart: {error}", entry.id());
+                    log::warn!("event=detach-not-saved disk={} error=\"{error}\"", entry.id());
                 }
                 closing
             }
@@ -49,7 +49,7 @@ impl Service {
         closing.for_good();
         work.done();
         self.tell_of_disk("disk.detached", entry);
-        log::info!("disk={} name={} detached mode={mode:?}", entry.id(), entry.name());
+        log::info!("event=disk-detached disk={} name={} mode={mode:?}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -60,7 +60,7 @@ impl Service {
         self.keep_changes(attachment, &record);
         // Pages that were read between the first drop and the revocation.
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::warn!("disk={} dirty pages lost: {error}", entry.id());
+            log::warn!("event=dirty-pages-lost disk={} error=\"{error}\"", entry.id());
         }
         self.attached.remove(attachment);
         self.kernel.forget(attachment.id(), attachment.name());
@@ -98,10 +98,10 @@ impl Service {
         }
         let id = attachment.disk_id();
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::warn!("disk={id} dirty pages lost: {error}");
+            log::warn!("event=dirty-pages-lost disk={id} error=\"{error}\"");
         }
         if let Err(error) = attachment.disk().flush() {
-            log::error!("disk={id} flush failed: {error}");
+            log::error!("event=flush-failed disk={id} error=\"{error}\"");
         }
     }
 }

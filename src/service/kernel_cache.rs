@@ -14,10 +14,6 @@ pub trait KernelCache: Send + Sync {
     /// `io` when the kernel could not write them back.
     fn drop_pages(&self, attachment: AttachmentId) -> Result<()>;
 
-    /// Drops those pages of an attached disk's file that nobody is using, and waits for no request: for
-    /// a disk whose requests wait. Best effort.
-    fn drop_idle_pages(&self, attachment: AttachmentId, name: &Name);
-
     /// Makes the kernel forget a name in the root directory and tell watchers that it is gone.
     fn forget(&self, attachment: AttachmentId, name: &Name);
 
@@ -33,8 +29,6 @@ impl KernelCache for NoKernelCache {
     fn drop_pages(&self, _attachment: AttachmentId) -> Result<()> {
         Ok(())
     }
-
-    fn drop_idle_pages(&self, _attachment: AttachmentId, _name: &Name) {}
 
     fn forget(&self, _attachment: AttachmentId, _name: &Name) {}
 

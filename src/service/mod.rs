@@ -37,6 +37,7 @@ mod jobs;
 mod kept_changes;
 mod kernel_cache;
 mod keys;
+mod metrics;
 mod payload;
 mod record;
 mod reply;
@@ -48,6 +49,7 @@ mod startup;
 mod status;
 mod stop;
 mod suspend;
+mod unserved;
 
 pub use crate::kms::KeyView;
 pub use archive_check::{ArchiveFinding, Upkeep};
@@ -65,8 +67,9 @@ pub use commands::{
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
-    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DefaultEncryptionInfo, DiskActivityInfo,
+    DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo, ServerInfo,
+    StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};

@@ -1,8 +1,8 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
-    JobInfo, KeyInfo, ServerInfo, StatusInfo,
+    ActivityInfo, AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
+    ImportParametersInfo, JobInfo, KeyInfo, ServerInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
@@ -51,6 +51,8 @@ pub enum Reply {
     DefaultEncryption(DefaultEncryptionInfo),
     /// The mount.
     Status(Box<StatusInfo>),
+    /// What goes on in the mount.
+    Activity(Box<ActivityInfo>),
     /// Nothing to tell.
     Done(Empty),
 }

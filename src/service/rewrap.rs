@@ -35,7 +35,11 @@ impl Service {
             record.seal_with(wrapped);
             self.save(&record)?;
             entry.state().record = record;
-            log::info!("disk={} name={} rewrapped version={version}", entry.id(), entry.name());
+            log::info!(
+                "event=disk-rewrapped disk={} name={} version={version}",
+                entry.id(),
+                entry.name()
+            );
         }
         work.done();
         self.tell_of_disk("disk.rewrapped", entry);

@@ -20,14 +20,14 @@ impl Service {
         }
         let work = entry.begin(DiskEvent::Suspend)?;
         let attachment = attachment_of(entry)?;
-        // First while requests are served, which this may wait for: dirty pages are written back.
+        // While requests are served: dirty pages are written back, and pages that are being read are
+        // waited for. The second time is short, and so is the moment that pages can come in after it.
+        self.kernel.drop_pages(attachment.id())?;
         self.kernel.drop_pages(attachment.id())?;
         attachment.disk().suspend()?;
-        // Pages that came between the two.
-        self.kernel.drop_idle_pages(attachment.id(), attachment.name());
         work.done();
         self.tell_of_disk("disk.suspended", entry);
-        log::info!("disk={} name={} suspended", entry.id(), entry.name());
+        log::info!("event=suspended disk={} name={}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -44,7 +44,7 @@ impl Service {
         attachment.disk().resume(cipher)?;
         work.done();
         self.tell_of_disk("disk.resumed", entry);
-        log::info!("disk={} name={} resumed", entry.id(), entry.name());
+        log::info!("event=resumed disk={} name={}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Service {
                 .permit(caller, Action::UseObject { owner: entry.owner() })
                 .and_then(|permit| work(permit, entry));
             if let Err(refusal) = worked {
-                log::warn!("disk={} was not {done}: {refusal}", entry.id());
+                log::warn!("event=not-{done} disk={} error=\"{refusal}\"", entry.id());
                 refused = refused.or(Some(refusal));
             }
         }

@@ -5,8 +5,11 @@
 
 mod aligned_buffer;
 mod clock;
+mod clock_state;
 mod descriptor;
+mod heap;
 mod process;
+mod sandbox;
 mod secret_memory;
 mod signals;
 mod stack;
@@ -14,9 +17,12 @@ mod thread;
 
 pub use aligned_buffer::AlignedBuffer;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock_state::is_clock_synchronised;
 pub use descriptor::inherited_descriptor;
+pub use heap::WipingHeap;
 pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
-pub use secret_memory::SecretBox;
+pub use sandbox::{Confinement, Sandbox, join_sandbox};
+pub use secret_memory::{SecretBox, SecretMemory, secret_memory_kind};
 pub use signals::{Termination, block_termination_signals, wait_for_termination};
-pub use stack::with_wiped_stack;
+pub use stack::{with_deep_stack_wiped, with_wiped_stack};
 pub use thread::{Fate, fate_of_thread, has_pending_signal, spawn_apart, yield_to_other_threads};

@@ -23,7 +23,9 @@ need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
 need systemd-analyze systemd
-need objdump binutils
+need gdb gdb
+need readelf binutils
+
 if [ "${1:-}" = slow ]; then
     need debootstrap debootstrap
     need qemu-system-x86_64 qemu-system-x86

@@ -127,7 +127,8 @@ impl Rig {
         service.load().unwrap();
         let source = PathBuf::new();
         let options = MountOptions { mountpoint, source, allow_other: false, threads: 2 };
-        let session = mount(Arc::new(Namespace::new(service)), &kernel, &options).unwrap();
+        let session = mount(Arc::new(Namespace::new(service)), &options).unwrap();
+        let session = session.serve(&kernel).unwrap();
         let rig = Rig { hsm, directory, session: Some(session) };
         rig.write(".evs/agency", "create").unwrap();
         rig

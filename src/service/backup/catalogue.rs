@@ -112,7 +112,7 @@ impl BackupEntry {
             Some(next) => state.status = next,
             None => {
                 let (id, status) = (self.id, state.status.name());
-                log::error!("backup={id} status={status} cannot end by {event:?}");
+                log::error!("event=impossible backup={id} status={status} ending={event:?}");
             }
         }
     }

@@ -134,7 +134,7 @@ impl Service {
         if made.is_err()
             && let Err(error) = self.remove_backup_files(record.id)
         {
-            log::warn!("backup={} left behind half-made: {error}", record.id);
+            log::warn!("event=backup-left-half-made backup={} error=\"{error}\"", record.id);
         }
         self.note_end("create", &entry, &made, context);
         made?;
@@ -143,7 +143,8 @@ impl Service {
         claim.keep();
         work.done();
         self.tell_of_backup("backup.created", &entry);
-        log::info!("backup={} name={} disk={} created", entry.id(), entry.name(), disk.id());
+        let (id, name, disk) = (entry.id(), entry.name(), disk.id());
+        log::info!("event=backup-created backup={id} name={name} disk={disk}");
         Ok(())
     }
 
@@ -158,7 +159,7 @@ impl Service {
         let place = self.place_of_backup(record.id);
         // What programs have written is to be in it, also where the kernel has not passed it on yet.
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::info!("backup={} without what the kernel still holds: {error}", record.id);
+            log::info!("event=backup-without-kernel-cache backup={} error=\"{error}\"", record.id);
         }
         let snapshot = Snapshot::begin(attachment.open()?, spill(&place)?)?;
         let since = attachment.last_backup();
@@ -208,7 +209,9 @@ impl Service {
             // What cannot be built upon is no reason to be without a backup.
             BackupMode::Auto => self
                 .parents_for(of_disk)
-                .inspect_err(|why| log::info!("backup={} is a full one: {why}", record.id))
+                .inspect_err(|why| {
+                    log::info!("event=backup-is-full backup={} why=\"{why}\"", record.id)
+                })
                 .ok(),
         };
         let written = write(source, parents, sealing, target, context)?;

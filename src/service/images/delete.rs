@@ -28,7 +28,7 @@ impl Service {
         }
         self.images.remove(entry);
         self.tell_of_image("image.deleted", entry);
-        log::info!("image={} name={} deleted", entry.id(), entry.name());
+        log::info!("event=image-deleted image={} name={}", entry.id(), entry.name());
         Ok(())
     }
 }

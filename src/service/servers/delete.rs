@@ -55,7 +55,7 @@ impl Service {
         }
         self.servers.remove(entry);
         self.tell_of_server("server.deleted", entry);
-        log::info!("server={} name={} deleted", entry.id(), entry.name());
+        log::info!("event=server-deleted server={} name={}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -79,7 +79,10 @@ impl Service {
                                 false => Ok(()),
                             });
                         if let Err(error) = again {
-                            log::warn!("disk={} is not attached as it was: {error}", disk.id());
+                            log::warn!(
+                                "event=not-attached-again disk={} error=\"{error}\"",
+                                disk.id()
+                            );
                         }
                     }
                     return Err(error);
