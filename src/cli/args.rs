@@ -4,10 +4,10 @@ use super::agency_args::AgencyCommand;
 use super::audit_args::AuditCommand;
 use super::backup_args::BackupCommand;
 use super::bench_args::BenchArgs;
-use super::disk_args::DiskCreateArgs;
+use super::disk_args::DiskCommand;
 use super::hsm_args::HsmCommand;
 use super::image_args::ImageCommand;
-use super::job_args::{JobCommand, WorkArgs};
+use super::job_args::JobCommand;
 use super::server_args::ServerCommand;
 use std::path::PathBuf;
 
@@ -190,59 +190,6 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum DiskCommand {
-    /// Create a disk
-    Create(DiskCreateArgs),
-    /// List the disks you may use
-    List,
-    /// Show a disk
-    Show {
-        /// The disk
-        name: String,
-    },
-    /// Make a disk appear as a file in the mount
-    Attach {
-        /// The disk
-        name: String,
-        /// Attach it for reading only
-        #[arg(long)]
-        read_only: bool,
-    },
-    /// Make an attached disk disappear from the mount and its data key from memory
-    Detach {
-        /// The disk
-        name: String,
-        /// Even while the file is open: I/O through it fails from then on
-        #[arg(long)]
-        force: bool,
-    },
-    /// Make a disk larger, attached or not
-    Extend {
-        /// The disk
-        name: String,
-        /// The new size, such as 20G
-        #[arg(long)]
-        size: String,
-    },
-    /// Wrap a disk's data key by the newest version of its key, attached or not
-    Rewrap {
-        /// The disk
-        #[arg(required_unless_present = "all")]
-        name: Option<String>,
-        /// All encrypted disks you may use, one after the other
-        #[arg(long, conflicts_with = "name")]
-        all: bool,
-        #[command(flatten)]
-        work: WorkArgs,
-    },
-    /// Delete a disk and all data on it
-    Delete {
-        /// The disk
-        name: String,
-    },
-}
-
-#[derive(Debug, clap::Subcommand)]
 pub(super) enum KeyCommand {
     /// Create a key
     Create {
@@ -404,14 +351,7 @@ impl Command {
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",
             Command::Hsm(HsmCommand::Migrate(_)) => "hsm migrate",
-            Command::Disk(DiskCommand::Create(_)) => "disk create",
-            Command::Disk(DiskCommand::List) => "disk list",
-            Command::Disk(DiskCommand::Show { .. }) => "disk show",
-            Command::Disk(DiskCommand::Attach { .. }) => "disk attach",
-            Command::Disk(DiskCommand::Detach { .. }) => "disk detach",
-            Command::Disk(DiskCommand::Extend { .. }) => "disk extend",
-            Command::Disk(DiskCommand::Rewrap { .. }) => "disk rewrap",
-            Command::Disk(DiskCommand::Delete { .. }) => "disk delete",
+            Command::Disk(command) => command.path(),
             Command::Key(KeyCommand::Create { .. }) => "key create",
             Command::Key(KeyCommand::List) => "key list",
             Command::Key(KeyCommand::Show { .. }) => "key show",
@@ -429,25 +369,6 @@ impl Command {
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
             Command::Agency(command) => command.path(),
         }
-    }
-}
-
-impl DiskCommand {
-    fn undone(&self) -> String {
-        let (name, what) = match self {
-            DiskCommand::List => return "the disks cannot be listed".to_owned(),
-            DiskCommand::Create(args) => (&args.name, "was not created"),
-            DiskCommand::Show { name } => (name, "cannot be shown"),
-            DiskCommand::Attach { name, .. } => (name, "was not attached"),
-            DiskCommand::Detach { name, .. } => (name, "was not detached"),
-            DiskCommand::Extend { name, .. } => (name, "was not extended"),
-            DiskCommand::Rewrap { name: None, .. } => {
-                return "not every disk was rewrapped".to_owned();
-            }
-            DiskCommand::Rewrap { name: Some(name), .. } => (name, "was not rewrapped"),
-            DiskCommand::Delete { name } => (name, "was not deleted"),
-        };
-        format!("disk {name:?} {what}")
     }
 }
 

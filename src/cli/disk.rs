@@ -1,9 +1,8 @@
 //! `evsfs disk`.
 
 use super::agency;
-use super::args::DiskCommand;
 use super::blast_radius;
-use super::disk_args::DiskCreateArgs;
+use super::disk_args::{DiskCommand, DiskCreateArgs};
 use super::failure::Outcome;
 use super::job;
 use super::object::Object;
