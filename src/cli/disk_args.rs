@@ -1,6 +1,7 @@
 //! The arguments of `evsfs disk`.
 
 use super::job_args::WorkArgs;
+use super::moving_args::{DiskImportArgs, ExportHeaderArgs};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Subcommand)]
@@ -49,6 +50,10 @@ pub(super) enum DiskCommand {
         #[command(flatten)]
         work: WorkArgs,
     },
+    /// Make a disk of a plain image, or take over a LUKS volume as it is (kms-administrator)
+    Import(DiskImportArgs),
+    /// Take the key of a disk out of evsfs, so that its payload opens elsewhere (kms-administrator)
+    ExportHeader(ExportHeaderArgs),
     /// Delete a disk and all data on it
     Delete {
         /// The disk
@@ -102,6 +107,8 @@ impl DiskCommand {
                 return "not every disk was rewrapped".to_owned();
             }
             DiskCommand::Rewrap { name: Some(name), .. } => (name, "was not rewrapped"),
+            DiskCommand::Import(args) => (&args.name, "was not imported"),
+            DiskCommand::ExportHeader(args) => (&args.name, "was not exported"),
             DiskCommand::Delete { name } => (name, "was not deleted"),
         };
         format!("disk {name:?} {what}")
@@ -117,6 +124,8 @@ impl DiskCommand {
             DiskCommand::Detach { .. } => "disk detach",
             DiskCommand::Extend { .. } => "disk extend",
             DiskCommand::Rewrap { .. } => "disk rewrap",
+            DiskCommand::Import(_) => "disk import",
+            DiskCommand::ExportHeader(_) => "disk export-header",
             DiskCommand::Delete { .. } => "disk delete",
         }
     }

@@ -22,9 +22,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Bytes copied at once.
-const PIECE: usize = 1 << 20;
-
 /// The members of an image, in the order `show` gives them.
 const MEMBERS: [&str; 13] = [
     "name",
@@ -117,30 +114,11 @@ fn import(
     let path = data_of(session, name)?;
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
     let data = File::options().write(true).open(&path).map_err(|cause| opening(&path, cause))?;
-    pour(&mut source, |at, bytes| {
+    source.pour(|at, bytes| {
         data.write_all_at(bytes, at)
             .map_err(|cause| Error::io(format!("writing image {name:?} at offset {at}"), cause))
     })?;
     make(session, name, named("image.finish", name)?, work)
-}
-
-/// Hands all data of a source on, piece by piece.
-fn pour(source: &mut ImageSource, mut take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
-    let mut bytes = vec![0; PIECE];
-    let mut at = 0;
-    while let Some(range) = source.next_data(at)? {
-        at = range.start;
-        while at < range.end {
-            let len = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
-            let piece = &mut bytes[..len];
-            source.read(at, piece)?;
-            if piece.iter().any(|byte| *byte != 0) {
-                take(at, piece)?;
-            }
-            at += len as u64;
-        }
-    }
-    Ok(())
 }
 
 fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageFormat) -> Outcome {
@@ -153,7 +131,7 @@ fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageForma
     };
     let mut source = ImageSource::raw(data, &path)?;
     let mut target = ImageTarget::create(file, format, source.size())?;
-    pour(&mut source, |at, bytes| target.write(at, bytes))?;
+    source.pour(|at, bytes| target.write(at, bytes))?;
     target.finish()?;
     session.answer(&image, |_| format!("image {name:?} is in {}\n", file.display()))
 }

@@ -30,7 +30,7 @@ impl Import<'_> {
         let member = if self.is_wrapped { "wrapped" } else { "material" };
         let request = Request::new("key.import")
             .with("alias", alias.as_str())
-            .with(member, hex(&bytes).as_str())
+            .with_secret(member, hex(&bytes))
             .with_given("token", self.token)
             .with_given("expires", self.expires);
         let key = session.call(&request)?;

@@ -11,8 +11,8 @@ mod serve;
 mod shutdown;
 mod state_dir;
 
-pub use crate::crypto::SecretText;
-pub use crate::sys::end_process;
+pub use crate::crypto::{Dk, SecretText};
+pub use crate::sys::{SecretFile, end_process, forbid_dumps, lend_descriptor};
 pub use audit::verify_audit;
 pub use check::{CheckMode, CheckReport, Finding, check};
 pub use hsm_secret::{HsmSecret, needed_secret};

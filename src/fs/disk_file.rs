@@ -75,6 +75,7 @@ impl Namespace {
     pub fn flush(&self, handle: HandleId) -> Result<()> {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => open.flush(),
+            Handle::DiskUpload(upload) => upload.flush(),
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
@@ -95,6 +96,7 @@ impl Namespace {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => work(open),
             Handle::Value { .. }
+            | Handle::DiskUpload(_)
             | Handle::Conversation { .. }
             | Handle::Events { .. }
             | Handle::ImageUpload(_)

@@ -5,7 +5,7 @@ use super::listing::Listed;
 use super::node::Node;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{EventReader, ImageContent, ImageUpload, OpenDisk};
+use crate::service::{DiskUpload, EventReader, ImageContent, ImageUpload, OpenDisk};
 use crate::sync::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -105,6 +105,8 @@ pub enum Handle {
         /// runs on an event loop.
         conversation: Mutex<Conversation>,
     },
+    /// `data` of a disk that is imported.
+    DiskUpload(DiskUpload),
     /// `data` of an image that is imported.
     ImageUpload(ImageUpload),
     /// `data` of an image that is there.

@@ -137,6 +137,9 @@ impl Namespace {
             Node::ObjectFile(ObjectFile::Image(id, ImageFile::Data)) => {
                 self.remembered(caller, self.open_image_data(caller, id, mode.write))?
             }
+            Node::ObjectFile(ObjectFile::Disk(id, DiskFile::Data)) => {
+                self.remembered(caller, self.open_disk_data(caller, id))?
+            }
             Node::ControlFile(ControlFile::Request) => {
                 Handle::Conversation { caller, conversation: Mutex::new(Conversation::default()) }
             }
@@ -226,6 +229,7 @@ impl Namespace {
                 Ok(lines.map(|lines| deliver(&lines)))
             }
             Handle::ImageContent(content) => Ok(Some(deliver(&content.read_at(offset, len)?))),
+            Handle::DiskUpload(upload) => upload.read_with(offset, len, deliver).map(Some),
             Handle::ImageUpload(_) => {
                 Err(Error::new(ErrorKind::Denied, "this file is written, not read"))
             }
@@ -250,6 +254,7 @@ impl Namespace {
         match &*self.handles.get(handle)? {
             Handle::Disk { open, .. } => open.disk().write_at(offset, bytes).map(Some),
             Handle::ImageUpload(upload) => upload.write_at(offset, bytes).map(Some),
+            Handle::DiskUpload(upload) => upload.write_at(offset, bytes).map(Some),
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
@@ -278,6 +283,7 @@ impl Namespace {
             }
             Handle::Disk { .. }
             | Handle::Events { .. }
+            | Handle::DiskUpload(_)
             | Handle::ImageUpload(_)
             | Handle::ImageContent(_)
             | Handle::Directory(_) => {
@@ -374,6 +380,10 @@ impl Namespace {
         let (kind, size, mode) = match node.usage() {
             Some(_) if let Node::ObjectFile(ObjectFile::Image(id, ImageFile::Data)) = node => {
                 let (size, mode) = self.image_data(caller, id)?;
+                (FileKind::Regular, size, mode)
+            }
+            Some(_) if let Node::ObjectFile(ObjectFile::Disk(id, DiskFile::Data)) = node => {
+                let (size, mode) = self.disk_data(caller, id)?;
                 (FileKind::Regular, size, mode)
             }
             None => (FileKind::Directory, 0, 0o555),

@@ -97,6 +97,10 @@ pub enum AuditEvent {
     DecryptDatakey,
     /// A data key is wrapped by the newest version.
     RewrapDatakey,
+    /// A data key leaves evsfs in the clear.
+    ExportDatakey,
+    /// A data key comes from elsewhere in the clear, and is wrapped.
+    ImportDatakey,
     /// A master key gets another version.
     RotateKey,
     /// A master key will be rotated by itself.

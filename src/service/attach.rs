@@ -41,7 +41,12 @@ impl Service {
         Ok(())
     }
 
-    fn open_disk(&self, permit: &Permit, record: &DiskRecord, access: Access) -> Result<Disk> {
+    pub(super) fn open_disk(
+        &self,
+        permit: &Permit,
+        record: &DiskRecord,
+        access: Access,
+    ) -> Result<Disk> {
         let cipher = self.open_cipher(permit, record)?;
         let payload = self.payloads.open(record, access)?;
         Disk::open(payload, cipher, record.size(), access).map_err(|cause| {

@@ -63,7 +63,11 @@ impl Service {
         Ok(entry)
     }
 
-    fn cipher_to_fill(&self, caller: Caller, record: &DiskRecord) -> Result<SectorCipher> {
+    pub(super) fn cipher_to_fill(
+        &self,
+        caller: Caller,
+        record: &DiskRecord,
+    ) -> Result<SectorCipher> {
         let Some(wrapped) = &record.dk else {
             return Ok(SectorCipher::null(record.sector_size()));
         };

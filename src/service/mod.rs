@@ -33,6 +33,7 @@ mod images;
 mod jobs;
 mod kernel_cache;
 mod keys;
+mod moving;
 mod payload;
 mod record;
 mod reply;
@@ -52,14 +53,14 @@ pub use backup::{
 pub use catalogue::DiskEntry;
 pub use commands::{
     AgencyCommand, AuditCommand, BackupCommand, Command, DefaultEncryptionCommand, DetachMode,
-    DiskCommand, DiskSource, ImageCommand, ImageCopy, ImageImport, JobCommand, KeyCommand,
-    MountCommand, NewDisk, NewKeyRequest, NewServer, ServerCommand, StopMode,
-    encryption_never_changes,
+    DiskCommand, DiskImport, DiskSource, ImageCommand, ImageCopy, ImageImport, ImportedContent,
+    JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, NewServer, ServerCommand,
+    StopMode, encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo, ImportParametersInfo,
-    JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
+    AgencyInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
+    ImportParametersInfo, JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
@@ -68,6 +69,7 @@ pub use images::{
 };
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kernel_cache::{KernelCache, NoKernelCache};
+pub use moving::DiskUpload;
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
 pub use reply::{Reply, StartedJob};

@@ -12,8 +12,8 @@
 //!                  ▼  │  │  ▼
 //!                 in-use ──detach──▶ detaching ──▶ available
 //! ```
-//! A backup (`backing-up`) and a rewrap (`rewrapping`) start and end at `available` or `in-use` as
-//! `extending` does.
+//! A backup (`backing-up`), a rewrap (`rewrapping`) and the sealing of what was never written
+//! (`materializing`) start and end at `available` or `in-use` as `extending` does.
 
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
@@ -44,6 +44,8 @@ pub enum DiskStatus {
     Extending(Resting),
     /// Its data key is being wrapped again.
     Rewrapping(Resting),
+    /// Being sealed where it was never written.
+    Materializing(Resting),
     /// Being copied into a backup.
     BackingUp(Resting),
     /// Being filled from a backup.
@@ -73,6 +75,8 @@ pub enum DiskEvent {
     Extend,
     /// `rewrap` begins.
     Rewrap,
+    /// `materialize` begins.
+    Materialize,
     /// A backup begins.
     BackUp,
     /// `delete` begins.
@@ -85,7 +89,7 @@ pub enum DiskEvent {
 
 impl DiskStatus {
     /// Every status.
-    pub const ALL: [DiskStatus; 16] = [
+    pub const ALL: [DiskStatus; 18] = [
         DiskStatus::Creating,
         DiskStatus::Available,
         DiskStatus::Attaching,
@@ -95,6 +99,8 @@ impl DiskStatus {
         DiskStatus::Extending(Resting::InUse),
         DiskStatus::Rewrapping(Resting::Available),
         DiskStatus::Rewrapping(Resting::InUse),
+        DiskStatus::Materializing(Resting::Available),
+        DiskStatus::Materializing(Resting::InUse),
         DiskStatus::BackingUp(Resting::Available),
         DiskStatus::BackingUp(Resting::InUse),
         DiskStatus::RestoringBackup,
@@ -114,6 +120,7 @@ impl DiskStatus {
             DiskStatus::Detaching => "detaching",
             DiskStatus::Extending(_) => "extending",
             DiskStatus::Rewrapping(_) => "rewrapping",
+            DiskStatus::Materializing(_) => "materializing",
             DiskStatus::BackingUp(_) => "backing-up",
             DiskStatus::RestoringBackup => "restoring-backup",
             DiskStatus::Deleting => "deleting",
@@ -146,8 +153,13 @@ impl DiskStatus {
             (S::InUse, E::BackUp) => Some(S::BackingUp(Resting::InUse)),
             (S::Available, E::Rewrap) => Some(S::Rewrapping(Resting::Available)),
             (S::InUse, E::Rewrap) => Some(S::Rewrapping(Resting::InUse)),
+            (S::Available, E::Materialize) => Some(S::Materializing(Resting::Available)),
+            (S::InUse, E::Materialize) => Some(S::Materializing(Resting::InUse)),
             (
-                S::Extending(rest) | S::Rewrapping(rest) | S::BackingUp(rest),
+                S::Extending(rest)
+                | S::Rewrapping(rest)
+                | S::Materializing(rest)
+                | S::BackingUp(rest),
                 E::Done | E::Failed,
             ) => Some(rest.status()),
 
@@ -200,13 +212,14 @@ impl Resting {
 
 impl DiskEvent {
     /// Every event.
-    pub const ALL: [DiskEvent; 10] = [
+    pub const ALL: [DiskEvent; 11] = [
         DiskEvent::Created,
         DiskEvent::Damaged,
         DiskEvent::Attach,
         DiskEvent::Detach,
         DiskEvent::Extend,
         DiskEvent::Rewrap,
+        DiskEvent::Materialize,
         DiskEvent::BackUp,
         DiskEvent::Delete,
         DiskEvent::Done,
@@ -219,6 +232,7 @@ impl DiskEvent {
             DiskEvent::Detach => "detach",
             DiskEvent::Extend => "extend",
             DiskEvent::Rewrap => "rewrap",
+            DiskEvent::Materialize => "materialize",
             DiskEvent::BackUp => "backup",
             DiskEvent::Delete => "delete",
             DiskEvent::Created | DiskEvent::Damaged | DiskEvent::Done | DiskEvent::Failed => {
@@ -233,7 +247,7 @@ mod tests {
     use super::*;
 
     /// RULES D1 written down a second time, as the list of all that is allowed.
-    const ALLOWED: [(&str, DiskEvent, &str); 33] = [
+    const ALLOWED: [(&str, DiskEvent, &str); 39] = [
         ("creating", DiskEvent::Created, "available"),
         ("creating", DiskEvent::Damaged, "error"),
         ("available", DiskEvent::Damaged, "error"),
@@ -253,6 +267,12 @@ mod tests {
         ("rewrapping", DiskEvent::Done, "in-use"),
         ("rewrapping", DiskEvent::Failed, "available"),
         ("rewrapping", DiskEvent::Failed, "in-use"),
+        ("available", DiskEvent::Materialize, "materializing"),
+        ("in-use", DiskEvent::Materialize, "materializing"),
+        ("materializing", DiskEvent::Done, "available"),
+        ("materializing", DiskEvent::Done, "in-use"),
+        ("materializing", DiskEvent::Failed, "available"),
+        ("materializing", DiskEvent::Failed, "in-use"),
         ("available", DiskEvent::BackUp, "backing-up"),
         ("in-use", DiskEvent::BackUp, "backing-up"),
         ("extending", DiskEvent::Done, "available"),
@@ -300,7 +320,7 @@ mod tests {
     #[test]
     fn a_disk_that_is_extended_or_rewrapped_returns_to_where_it_was() {
         for start in [S::Available, S::InUse] {
-            for verb in [DiskEvent::Extend, DiskEvent::Rewrap] {
+            for verb in [DiskEvent::Extend, DiskEvent::Rewrap, DiskEvent::Materialize] {
                 let at_work = start.after(verb).unwrap();
                 assert_eq!(at_work.after(DiskEvent::Done), Some(start));
                 assert_eq!(at_work.after(DiskEvent::Failed), Some(start));

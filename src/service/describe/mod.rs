@@ -2,6 +2,7 @@
 //! and how it is made. The fields of an object are the files of its control directory.
 
 mod backup;
+mod data_key;
 mod disk;
 mod image;
 mod job;
@@ -12,6 +13,7 @@ mod server;
 mod time;
 
 pub use backup::BackupInfo;
+pub use data_key::DataKeyInfo;
 pub use disk::DiskInfo;
 pub use image::ImageInfo;
 pub use job::JobInfo;
