@@ -27,12 +27,15 @@ test: install-deps
 	else \
 	    $(CARGO) test --no-fail-fast; \
 	fi
+	$(CARGO) clippy --features schedules --test schedules --quiet -- -D warnings
+	$(CARGO) test --features schedules --test schedules --quiet
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --quiet
 
 test-slow: install-deps
 	EVSFS_SLOW=1 $(CARGO) test --test crash --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --features schedules --test schedules -- --nocapture
 
 test-controls: install-deps
 	$(CARGO) test --quiet --test crash -- --nocapture control_

@@ -11,7 +11,7 @@
 //! | [`error`] | one error type: kind, code, context, remedy, source | - |
 //! | [`units`] | bytes, sectors and their checked arithmetic | error |
 //! | [`id`] | identifiers and validated names | error |
-//! | [`sync`] | locks, the one place to swap in a model checker | - |
+//! | [`sync`] | locks, atomics and threads, the one place where a scheduler of tests stands in | - |
 //! | [`sys`] | locked memory, clocks, processes, signals: `libc` and `unsafe` live here | error units sync |
 //! | [`config`] | `mount.toml`, typed and checked | error units id |
 //! | [`crypto`] | data keys, sector ciphers, wrapping, sealed and plain buffers | error units id sys |

@@ -93,6 +93,11 @@ impl ArchiveRecord {
         self.sealing.as_ref()
     }
 
+    /// The data key and the disk it is bound to (RULES K6); `None` when it is not encrypted.
+    pub fn bound_dk(&self) -> Option<(DiskId, &WrappedDk)> {
+        self.sealing.as_ref().map(|sealing| (sealing.disk, &sealing.dk))
+    }
+
     /// Wraps the data key anew, as `rewrap` does (RULES K5). Nothing for an unencrypted archive.
     pub fn set_wrapped_dk(&mut self, dk: WrappedDk) {
         if let Some(sealing) = &mut self.sealing {

@@ -1,6 +1,6 @@
 //! Checking archives without any key.
 
-use super::chain::Chain;
+use super::chain::{Chain, check_link};
 use super::chunk::{CHUNK, CHUNK_BYTES, ChunkIndex, Digest};
 use super::data_file::DataFile;
 use super::folder::Archive;
@@ -22,6 +22,26 @@ pub fn verify(chain: &Chain, meter: &dyn Meter) -> Result<ByteLen> {
         good += verify_member(archive, data, meter)?;
     }
     Ok(ByteLen::new(good))
+}
+
+impl Archive {
+    /// Reads this archive alone: its manifest against its record and every chunk against its digest.
+    ///
+    /// # Errors
+    /// As [`verify`].
+    pub fn verify(&self, meter: &dyn Meter) -> Result<ByteLen> {
+        // First, or its damage would look like that of the data.
+        self.check_manifest()?;
+        verify_member(self, &self.data()?, meter).map(ByteLen::new)
+    }
+
+    /// Refuses an archive that this one was not built upon.
+    ///
+    /// # Errors
+    /// `integrity`, naming the two.
+    pub fn check_parent(&self, parent: &Archive) -> Result<()> {
+        check_link(self, parent)
+    }
 }
 
 fn verify_member(archive: &Archive, data: &DataFile, meter: &dyn Meter) -> Result<u64> {

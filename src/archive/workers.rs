@@ -1,7 +1,7 @@
 //! Work done by several threads at once, taken and delivered in order.
 
 use crate::error::{Error, Result};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, thread};
 
 /// Threads of one copy: enough for digests and ciphers to keep pace with the medium, few enough to
 /// leave processors to the users of the disks.
@@ -47,7 +47,7 @@ pub(super) fn in_order<S, J, R: Send>(
             moved.notify_all();
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 1..WORKERS {
             scope.spawn(worker);
         }
@@ -115,7 +115,7 @@ struct Watch<'a, D> {
 
 impl<D> Drop for Watch<'_, D> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.exit.lock().end.get_or_insert(End::Panicked);
             self.moved.notify_all();
         }

@@ -4,10 +4,10 @@ use super::contract::{Access, Backing, ReadableFile, end_within, must_not_shrink
 use super::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::units::{ByteLen, ByteOffset};
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of the unit in which stat(2) counts used space.
 const STAT_BLOCK: u64 = 512;

@@ -1,6 +1,7 @@
 //! `evsfs backup`.
 
 use super::backup_args::BackupCommand;
+use super::backup_file;
 use super::failure::Outcome;
 use super::job;
 use super::object::Object;
@@ -12,7 +13,7 @@ use crate::id::Name;
 use serde_json::Value;
 
 /// The members of a backup, in the order `show` gives them.
-const MEMBERS: [&str; 13] = [
+const MEMBERS: [&str; 15] = [
     "name",
     "id",
     "disk",
@@ -24,8 +25,10 @@ const MEMBERS: [&str; 13] = [
     "key_state",
     "owner",
     "created",
+    "imported",
     "parent",
     "chain",
+    "error",
 ];
 
 /// Runs one `backup` command.
@@ -58,6 +61,12 @@ pub(super) fn run(session: &mut Session<'_>, command: &BackupCommand) -> Outcome
         BackupCommand::Verify { name, work } => {
             job::begin(session, named("backup.verify", name)?, work, |_| {
                 format!("backup {name:?} and all it is built upon are as they were written\n")
+            })
+        }
+        BackupCommand::Export { name, file } => backup_file::export(session, name, file),
+        BackupCommand::Import { name, file } => {
+            backup_file::import(session, name, file, |backup| {
+                table(&Value::Array(vec![backup.clone()]))
             })
         }
         BackupCommand::Delete { name, work } => {

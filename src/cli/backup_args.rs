@@ -1,6 +1,7 @@
 //! The arguments of `evsfs backup`.
 
 use super::job_args::WorkArgs;
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum BackupCommand {
@@ -33,6 +34,20 @@ pub(super) enum BackupCommand {
         #[command(flatten)]
         work: WorkArgs,
     },
+    /// Write a backup, as it is with all it is built upon, to a new file; needs no key
+    Export {
+        /// The backup
+        name: String,
+        /// The file, which must not exist; in a directory NAME.evsbackup, and - is standard output
+        file: PathBuf,
+    },
+    /// Make a backup of an exported file, where the root key is the same; needs no other key
+    Import {
+        /// The new backup's name
+        name: String,
+        /// The file; in a directory NAME.evsbackup, and - is standard input
+        file: PathBuf,
+    },
     /// Delete a backup; those built upon it stay whole
     Delete {
         /// The backup
@@ -50,6 +65,10 @@ impl BackupCommand {
             BackupCommand::List => "the backups cannot be listed".to_owned(),
             BackupCommand::Show { name } => format!("backup {name:?} cannot be shown"),
             BackupCommand::Verify { name, .. } => format!("backup {name:?} is not verified"),
+            BackupCommand::Export { name, .. } => format!("backup {name:?} was not exported"),
+            BackupCommand::Import { name, file } => {
+                format!("backup {name:?} was not made of {}", file.display())
+            }
             BackupCommand::Delete { name, .. } => format!("backup {name:?} was not deleted"),
         }
     }
@@ -61,6 +80,8 @@ impl BackupCommand {
             BackupCommand::List => "backup list",
             BackupCommand::Show { .. } => "backup show",
             BackupCommand::Verify { .. } => "backup verify",
+            BackupCommand::Export { .. } => "backup export",
+            BackupCommand::Import { .. } => "backup import",
             BackupCommand::Delete { .. } => "backup delete",
         }
     }

@@ -7,8 +7,9 @@
 
 use super::agency;
 use super::cryptsetup::Cryptsetup;
+use super::data_file::DataFile;
 use super::disk::{named, table};
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::image_source::ImageSource;
 use super::luks_volume::LuksVolume;
 use super::moving_args::DiskImportArgs;
@@ -150,21 +151,20 @@ fn bring(
     mut source: ImageSource,
 ) -> Outcome {
     agency::call_or_offer(session, request)?;
-    let path = session.mountpoint()?.join(".evs/disks").join(name).join("data");
-    let failed = |doing: &str, cause| Error::io(format!("{doing} disk {name:?}"), cause);
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
-    let data = File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|cause| failed("opening the data of", cause))?;
+    let data = DataFile::to_write_and_compare(session, "disks", name)?;
     let mut progress = Progress::new(session.terminal.shows_bars());
-    let copied = copy(&mut source, &data, name, |phase, at, total| {
-        let unit = "bytes";
-        let job = json!({"kind": phase, "subject": name, "state": "running", "unit": unit,
+    let copied = copy(
+        &mut source,
+        data.file(),
+        |doing, cause| data.failed(doing, cause),
+        |phase, at, total| {
+            let unit = "bytes";
+            let job = json!({"kind": phase, "subject": name, "state": "running", "unit": unit,
             "done": at, "total": total});
-        progress.show(&job, session.stderr);
-    });
+            progress.show(&job, session.stderr);
+        },
+    );
     progress.clear();
     copied?;
     let disk = session.call(&named("disk.finish", name)?)?;
@@ -175,10 +175,9 @@ fn bring(
 fn copy(
     source: &mut ImageSource,
     data: &File,
-    name: &str,
+    failed: impl Fn(&str, std::io::Error) -> Failure,
     mut report: impl FnMut(&str, u64, u64),
-) -> Result<()> {
-    let failed = |doing: &str, cause| Error::io(format!("{doing} disk {name:?}"), cause);
+) -> Outcome {
     let total = source.size();
     let (mut written, mut brought) = (Runs::default(), Sha256::new());
     source.pour(|at, bytes| {
@@ -205,9 +204,9 @@ fn copy(
     if found.finalize() == brought.finalize() {
         return Ok(());
     }
-    let message = format!("what was read back of disk {name:?} is not what was written");
-    Err(Error::new(ErrorKind::Integrity, message)
-        .remedy("see that nobody else writes there, and what the kernel's log says of the medium"))
+    Err(Error::new(ErrorKind::Integrity, "what was read back is not what was written")
+        .remedy("see that nobody else writes there, and what the kernel's log says of the medium")
+        .into())
 }
 
 /// What was written, from the start on.
@@ -248,17 +247,19 @@ mod tests {
         std::fs::write(file.path(), vec![7; 3 << 20]).unwrap();
         let target = || tempfile::tempfile().unwrap();
         let open = || ImageSource::plain(file.path()).unwrap();
+        let failed = |doing: &str, cause| Error::io(doing, cause).into();
         let mut phases = Vec::new();
         let data = target();
-        copy(&mut open(), &data, "db", |phase, _, _| phases.push(phase.to_owned())).unwrap();
+        copy(&mut open(), &data, failed, |phase, _, _| phases.push(phase.to_owned())).unwrap();
         phases.dedup();
         assert_eq!(phases, ["import", "verify"]);
         let data = target();
-        let damaged = copy(&mut open(), &data, "db", |phase, at, _| {
+        let damaged = copy(&mut open(), &data, failed, |phase, at, _| {
             if phase == "verify" && at == 0 {
                 data.write_all_at(&[8], (2 << 20) + 5).unwrap();
             }
         });
-        assert_eq!(damaged.unwrap_err().kind(), ErrorKind::Integrity);
+        let Err(Failure::Refused(refusal)) = damaged else { panic!("{damaged:?}") };
+        assert_eq!(refusal.kind, ErrorKind::Integrity.name());
     }
 }

@@ -47,17 +47,14 @@ pub(super) fn run(session: &mut Session<'_>, args: &ExportHeaderArgs) -> Outcome
     let mut answer = session.call(&named("disk.export-key", name)?)?;
     let key = Dk::from_hex(&taken(&mut answer)?)?;
     match luks {
-        None => output
-            .file()
-            .write_all(key.expose())
-            .map_err(|cause| Error::io(format!("writing {}", args.output.display()), cause))?,
+        None => output.file().write_all(key.expose()).map_err(|cause| output.failed(cause))?,
         Some((version, cryptsetup, passphrase)) => {
             let plan = plan(version, args.joined, &answer)?;
             write_header(&output, &cryptsetup, plan, &key, &passphrase)?;
         }
     }
     drop(key);
-    output.keep()?;
+    output.finish()?;
     session.answer(&answer, |answer| told(args, Object::of(answer)))?;
     if !session.global.json {
         warn(session, args, Object::of(&answer), Object::of(&disk));

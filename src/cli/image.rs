@@ -4,6 +4,7 @@
 //! sees plain content only, through `.evs/images/NAME/data` (RULES A6).
 
 use super::agency;
+use super::data_file::DataFile;
 use super::disk::named;
 use super::failure::Outcome;
 use super::image_args::{ImageCommand, ImageFormat};
@@ -15,10 +16,9 @@ use super::object::Object;
 use super::request::Request;
 use super::session::Session;
 use super::table::{Align, Table, facts};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{Alias, Name};
 use serde_json::Value;
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -111,59 +111,25 @@ fn import(
     let size = source.size().next_multiple_of(512);
     let request = named("image.import", name)?.with("size", size);
     agency::call_or_offer(session, &with_encryption(request, encrypted, key)?)?;
-    let path = data_of(session, name)?;
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
-    let data = File::options().write(true).open(&path).map_err(|cause| opening(&path, cause))?;
+    let data = DataFile::to_write(session, "images", name)?;
     source.pour(|at, bytes| {
-        data.write_all_at(bytes, at)
-            .map_err(|cause| Error::io(format!("writing image {name:?} at offset {at}"), cause))
+        data.file().write_all_at(bytes, at).map_err(|cause| data.failed("writing", cause))
     })?;
     make(session, name, named("image.finish", name)?, work)
 }
 
 fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageFormat) -> Outcome {
     let image = session.call(&named("image.show", name)?)?;
-    let path = data_of(session, name)?;
-    let data = match File::open(&path) {
-        Ok(data) => data,
-        // Why it was refused stands in `error`, as for every file of the control directory.
-        Err(cause) => return Err(why_not_opened(session, &image, &path, cause).into()),
-    };
-    let mut source = ImageSource::raw(data, &path)?;
+    let data = DataFile::to_read(session, "images", name)?;
+    let mut source = ImageSource::raw(
+        data.file().try_clone().map_err(|cause| data.failed("reading", cause))?,
+        data.path(),
+    )?;
     let mut target = ImageTarget::create(file, format, source.size())?;
-    source.pour(|at, bytes| target.write(at, bytes))?;
+    source.pour(|at, bytes| Ok(target.write(at, bytes)?))?;
     target.finish()?;
     session.answer(&image, |_| format!("image {name:?} is in {}\n", file.display()))
-}
-
-fn why_not_opened(
-    _session: &mut Session<'_>,
-    image: &Value,
-    path: &Path,
-    cause: std::io::Error,
-) -> Error {
-    let image = Object::of(image);
-    let name = image.text("name");
-    if image.is("encrypted") {
-        let text = format!("image {name:?} is encrypted and is not given out in the clear");
-        return Error::new(crate::error::ErrorKind::Protected, text)
-            .remedy(format!("evsfs disk create NAME --from image:{name}, and attach it"));
-    }
-    if image.text("status") != "available" {
-        let text = format!("image {name:?} is {}", image.text("status"));
-        return Error::new(crate::error::ErrorKind::WrongStatus, text)
-            .code(crate::error::Code::EVS_1046)
-            .remedy("evsfs job list");
-    }
-    opening(path, cause)
-}
-
-fn data_of(session: &mut Session<'_>, name: &str) -> Outcome<std::path::PathBuf> {
-    Ok(session.mountpoint()?.join(".evs/images").join(name).join("data"))
-}
-
-fn opening(path: &Path, cause: std::io::Error) -> Error {
-    Error::io(format!("opening {}", path.display()), cause)
 }
 
 /// The images of a list as a table.

@@ -4,6 +4,7 @@
 //! bounded before they are read, and what this program cannot give out faithfully is refused:
 //! backing files, external data files, encryption inside, snapshots, an image marked corrupt.
 
+use super::failure::Outcome;
 use crate::error::{Error, ErrorKind, Result};
 use imago::qcow2::Qcow2;
 use imago::{DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder, Mapping};
@@ -108,7 +109,7 @@ impl ImageSource {
     ///
     /// # Errors
     /// As for [`ImageSource::read`]; what `take` returns.
-    pub fn pour(&mut self, mut take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+    pub fn pour(&mut self, mut take: impl FnMut(u64, &[u8]) -> Outcome) -> Outcome {
         let mut bytes = vec![0; PIECE];
         let mut at = 0;
         while let Some(range) = self.next_data(at)? {

@@ -1,19 +1,19 @@
 //! A new file that an image's content is written to.
 
 use super::image_args::ImageFormat;
-use crate::error::{Error, ErrorKind, Result};
+use super::new_file::NewFile;
+use crate::error::Result;
 use imago::qcow2::Qcow2;
 use imago::{DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder};
 use std::fs::File;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// The file while it is written; unless it is [finished](ImageTarget::finish) it is removed again.
 pub(super) struct ImageTarget {
-    path: PathBuf,
-    content: Option<Content>,
-    file: File,
-    is_finished: bool,
+    // Dropped first: closing a qcow2 writes its tables.
+    content: Content,
+    file: NewFile,
 }
 
 enum Content {
@@ -27,34 +27,10 @@ impl ImageTarget {
     /// # Errors
     /// `exists`; `io`, `no-space`.
     pub fn create(path: &Path, format: ImageFormat, size: u64) -> Result<Self> {
-        let opened = File::options().read(true).write(true).create_new(true).mode(0o600).open(path);
-        let file = opened.map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Error::new(ErrorKind::Exists, format!("{} exists", path.display()))
-                    .remedy("name a new file")
-            }
-            _ => Error::io(format!("making {}", path.display()), cause),
-        })?;
-        let mut target =
-            ImageTarget { path: path.to_owned(), content: None, file, is_finished: false };
-        let content = target.begin(format, size).map_err(|cause| target.failed(cause))?;
-        target.content = Some(content);
-        Ok(target)
-    }
-
-    fn begin(&self, format: ImageFormat, size: u64) -> std::io::Result<Content> {
-        match format {
-            ImageFormat::Raw => self.file.set_len(size).map(|()| Content::Raw),
-            ImageFormat::Qcow2 => {
-                let storage = imago::file::File::try_from(self.file.try_clone()?)?;
-                let image = Qcow2::<imago::file::File>::create_builder(storage)
-                    .size(size)
-                    .create_open(DenyImplicitOpenGate::default(), |storage| {
-                        Ok(Qcow2::builder(storage).backing(None).write(true))
-                    })?;
-                Ok(Content::Qcow2(Box::new(FormatAccess::new(image))))
-            }
-        }
+        let file = NewFile::create(path)?;
+        let content =
+            Content::begin(file.file(), format, size).map_err(|cause| file.failed(cause))?;
+        Ok(ImageTarget { content, file })
     }
 
     /// Writes at an offset.
@@ -63,38 +39,40 @@ impl ImageTarget {
     /// `io`, `no-space`.
     pub fn write(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
         let written = match &self.content {
-            Some(Content::Qcow2(image)) => image.write(bytes, at),
-            Some(Content::Raw) | None => self.file.write_all_at(bytes, at),
+            Content::Qcow2(image) => image.write(bytes, at),
+            Content::Raw => self.file.file().write_all_at(bytes, at),
         };
-        written.map_err(|cause| self.failed(cause))
+        written.map_err(|cause| self.file.failed(cause))
     }
 
     /// Leaves the file where it is, durable.
     ///
     /// # Errors
     /// `io`, `no-space`.
-    pub fn finish(mut self) -> Result<()> {
-        let flushed = match &self.content {
-            Some(Content::Qcow2(image)) => image.flush(),
-            Some(Content::Raw) | None => Ok(()),
+    pub fn finish(self) -> Result<()> {
+        let ImageTarget { content, file } = self;
+        let flushed = match &content {
+            Content::Qcow2(image) => image.flush(),
+            Content::Raw => Ok(()),
         };
-        let synced = flushed.and_then(|()| self.file.sync_all());
-        synced.map_err(|cause| self.failed(cause))?;
-        self.is_finished = true;
-        Ok(())
-    }
-
-    fn failed(&self, cause: std::io::Error) -> Error {
-        Error::io(format!("writing {}", self.path.display()), cause)
+        flushed.map_err(|cause| file.failed(cause))?;
+        file.finish()
     }
 }
 
-impl Drop for ImageTarget {
-    fn drop(&mut self) {
-        // Before the name goes: closing a qcow2 writes its tables.
-        drop(self.content.take());
-        if !self.is_finished {
-            let _ = std::fs::remove_file(&self.path);
+impl Content {
+    fn begin(file: &File, format: ImageFormat, size: u64) -> std::io::Result<Content> {
+        match format {
+            ImageFormat::Raw => file.set_len(size).map(|()| Content::Raw),
+            ImageFormat::Qcow2 => {
+                let storage = imago::file::File::try_from(file.try_clone()?)?;
+                let image = Qcow2::<imago::file::File>::create_builder(storage)
+                    .size(size)
+                    .create_open(DenyImplicitOpenGate::default(), |storage| {
+                        Ok(Qcow2::builder(storage).backing(None).write(true))
+                    })?;
+                Ok(Content::Qcow2(Box::new(FormatAccess::new(image))))
+            }
         }
     }
 }

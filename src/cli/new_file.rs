@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file while it is made, readable by its owner alone. It gets its name when it is
-/// [kept](NewFile::keep); before that nothing of it is left, however this program ends.
+/// [finished](NewFile::finish); before that nothing of it is left, however this program ends.
 pub(super) struct NewFile {
     path: PathBuf,
     file: File,
@@ -17,8 +17,8 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    /// Refuses a path at which no new file can be made: what is written is secret, and goes neither
-    /// over something else nor to a terminal.
+    /// Refuses a path at which no new file can be made: nothing goes over something else, or to a
+    /// terminal.
     ///
     /// # Errors
     /// `exists`; `invalid` for `-`.
@@ -60,8 +60,8 @@ impl NewFile {
     ///
     /// # Errors
     /// `exists` when somebody has taken the name meanwhile; `io`, `no-space`.
-    pub fn keep(mut self) -> Result<()> {
-        self.file.sync_all().map_err(|cause| failed(&self.path, cause))?;
+    pub fn finish(mut self) -> Result<()> {
+        self.file.sync_all().map_err(|cause| self.failed(cause))?;
         if !self.is_named {
             let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
             let linked = rustix::fs::linkat(CWD, unnamed, CWD, &self.path, AtFlags::SYMLINK_FOLLOW);
@@ -72,6 +72,11 @@ impl NewFile {
         }
         self.is_named = false;
         Ok(())
+    }
+
+    /// That it could not be written.
+    pub fn failed(&self, cause: std::io::Error) -> Error {
+        Error::io(format!("writing {}", self.path.display()), cause)
     }
 }
 
@@ -108,7 +113,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_file_is_there_once_it_is_kept_and_for_its_owner_alone() {
+    fn a_file_is_there_once_it_is_finished_and_for_its_owner_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("header");
         let dropped = NewFile::create(&path).unwrap();
@@ -118,7 +123,7 @@ mod tests {
         let file = NewFile::create(&path).unwrap();
         file.file().write_all(b"whole").unwrap();
         assert!(!path.exists());
-        file.keep().unwrap();
+        file.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         for taken in [path.as_path(), Path::new("/dev/tty"), Path::new("/dev/null")] {
@@ -134,7 +139,7 @@ mod tests {
         let path = directory.path().join("header");
         let file = NewFile::create(&path).unwrap();
         std::fs::write(&path, "theirs").unwrap();
-        assert_eq!(file.keep().unwrap_err().kind(), ErrorKind::Exists);
+        assert_eq!(file.finish().unwrap_err().kind(), ErrorKind::Exists);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs");
     }
 }

@@ -11,13 +11,15 @@ use crate::id::{DiskId, KeyId, Uid};
 use crate::kms::{Actor, DamagedKey, Hsm, KeyFindings, examine_keys, record_acceptance};
 use crate::records::{DirStore, RecordPath, Records};
 use crate::service::{
-    DiskRecord, Payloads, Stage, check_image, check_job_record, check_server_record,
+    ArchiveFinding, DiskRecord, Payloads, Stage, Upkeep, check_backup, check_image,
+    check_job_record, check_server_record,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const DISKS: &str = "disks";
 const JOBS: &str = "jobs";
+const BACKUPS: &str = "backups";
 const IMAGES: &str = "images";
 const SERVERS: &str = "servers";
 const REPAIR: &str = "evsfs check --repair, or mount once";
@@ -49,15 +51,17 @@ pub struct Finding {
 pub enum CheckMode {
     /// Nothing.
     Look,
-    /// It ends what a crash left half-done, and removes what one left of disks that were never
-    /// finished or were being deleted; nothing else can be repaired without a chance of loss.
+    /// It ends what a crash left half-done, and removes what one left of disks, backups and images that
+    /// were never finished or were being deleted; nothing else can be repaired without a chance of
+    /// loss.
     Repair,
     /// It makes all genuine records the newest: the administrator has put some back from a copy, or
     /// gives up those that are lost.
     Accept,
 }
 
-/// Checks every record, payload and wrapped key of a state directory that no daemon works on.
+/// Checks every record, payload and wrapped key of a state directory that no daemon works on, and
+/// reads all of its backups and images.
 ///
 /// # Errors
 /// `in-use` while a daemon lives; `wrong-secret`; `integrity` when the root key does not fit, or the
@@ -98,13 +102,9 @@ pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> R
             report.add(file, &error);
         }
     }
-    for name in records.list(&RecordPath::parse(IMAGES)?)? {
-        report.checked += 1;
-        let images = config.state_dir.join(IMAGES);
-        if let Err(error) = check_image(&records, &images, &name) {
-            report.add(images.join(&name), &error);
-        }
-    }
+    let archives = Archives { config, records: &records, keys: &keys, mode };
+    report.check_archives(&archives, BACKUPS, "backup.toml", check_backup)?;
+    report.check_archives(&archives, IMAGES, "image.toml", check_image)?;
     for name in records.list(&RecordPath::parse(SERVERS)?)? {
         report.checked += 1;
         if let Err(error) = check_server_record(&records, &name) {
@@ -118,6 +118,17 @@ pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> R
         }
     }
     Ok(report)
+}
+
+/// How one backup or image is checked.
+type CheckArchive = fn(&Records, &Path, &str, Upkeep) -> Result<ArchiveFinding>;
+
+/// What backups and images are checked against.
+struct Archives<'a> {
+    config: &'a Config,
+    records: &'a Records,
+    keys: &'a KeyFindings,
+    mode: CheckMode,
 }
 
 /// What a disk is checked against.
@@ -169,17 +180,11 @@ impl Disk<'_> {
         if let Err(error) = self.check_payload(&record) {
             report.add(payloads.directory_of(id).join("payload"), &error);
         }
-        let is_of = |key: &KeyId| record.dk.as_ref().is_some_and(|dk| dk.key == *key);
-        let has_key = self.keys.keys.iter().any(|key| is_of(&key.id))
-            // A damaged key is a finding of its own.
-            || self.keys.damaged.iter().any(|key| key.id.as_ref().is_some_and(is_of));
-        if record.is_encrypted() && !has_key {
-            report.findings.push(Finding {
-                file: file.to_owned(),
-                problem: format!("the key of disk {:?} is gone", record.name.as_str()),
-                remedy: "the data cannot be restored; delete the disk".to_owned(),
-                repaired: false,
-            });
+        if let Some(dk) = &record.dk
+            && !has_key(self.keys, dk.key)
+        {
+            let what = format!("disk {:?}", record.name.as_str());
+            report.findings.push(Finding::of_lost_key(file, &what, "delete the disk"));
         }
         Ok(())
     }
@@ -194,7 +199,21 @@ impl Disk<'_> {
     }
 }
 
+/// Whether a key is there. A damaged one is a finding of its own.
+fn has_key(keys: &KeyFindings, id: KeyId) -> bool {
+    keys.keys.iter().any(|key| key.id == id) || keys.damaged.iter().any(|key| key.id == Some(id))
+}
+
 impl Finding {
+    fn of_lost_key(file: &Path, what: &str, last: &str) -> Finding {
+        Finding {
+            file: file.to_owned(),
+            problem: format!("the key of {what} is gone"),
+            remedy: format!("the data cannot be restored; {last}"),
+            repaired: false,
+        }
+    }
+
     fn of_key(key: &DamagedKey) -> Finding {
         let DamagedKey { file, problem, remedy, .. } = key.clone();
         Finding { file, problem, remedy, repaired: false }
@@ -222,11 +241,46 @@ impl CheckReport {
         Ok(records)
     }
 
+    /// Checks all backups or images.
+    fn check_archives(
+        &mut self,
+        archives: &Archives<'_>,
+        directory: &str,
+        record: &str,
+        check: CheckArchive,
+    ) -> Result<()> {
+        let Archives { config, records, keys, mode } = archives;
+        let repair = *mode == CheckMode::Repair;
+        let upkeep = if repair { Upkeep::Repair } else { Upkeep::Look };
+        for name in records.list(&RecordPath::parse(directory)?)? {
+            self.checked += 1;
+            let place = config.state_dir.join(directory).join(&name);
+            match check(records, &config.state_dir, &name, upkeep) {
+                Ok(ArchiveFinding::Whole { key: Some(key), name }) if !has_key(keys, key) => {
+                    // The key may be one that another machine has, and come from there.
+                    let what = format!("{} {:?}", directory.trim_end_matches('s'), name.as_str());
+                    let last = "unless the key comes back with the KMS state of another machine";
+                    self.findings.push(Finding::of_lost_key(&place.join(record), &what, last));
+                }
+                Ok(ArchiveFinding::Whole { .. }) => {}
+                Ok(ArchiveFinding::Left(problem)) => self.findings.push(Finding {
+                    file: place,
+                    problem,
+                    remedy: REPAIR.to_owned(),
+                    repaired: repair,
+                }),
+                // The message names the file.
+                Err(error) => self.add(place, &error),
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the records that are neither of a key nor of a disk.
     fn check_other_records(&mut self, records: &Records) -> Result<()> {
         for path in records.paths()? {
             let text = path.as_str();
-            let is_checked_elsewhere = ["kms/keys/", DISKS, IMAGES, SERVERS, JOBS]
+            let is_checked_elsewhere = ["kms/keys/", DISKS, BACKUPS, IMAGES, SERVERS, JOBS]
                 .iter()
                 .any(|directory| text.starts_with(directory));
             let is_ours =

@@ -10,9 +10,9 @@
 use super::changed_regions::ChangedRegions;
 use super::open::Disk;
 use super::region_map::RegionMap;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Leaves of a bank: 32 MiB, enough for a disk of 16 TiB that changes everywhere. A disk with
 /// changes all over more than that is copied as if nothing were known.

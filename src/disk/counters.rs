@@ -1,7 +1,7 @@
 //! What happened to a disk since it was opened.
 
 use crate::error::Result;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Numbers since the disk was opened. They are read one after the other while I/O goes on, so they
 /// may be a request apart.

@@ -2,8 +2,8 @@
 
 use super::open::Disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one open file has been told about failed flushes (as `errseq_t` of the Linux kernel).
 ///

@@ -13,9 +13,9 @@ use crate::backing::{Access, Backing};
 use crate::crypto::SectorCipher;
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::units::{ByteLen, ByteOffset, SectorSize};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An open disk. Shared by every handle of its file; all methods take `&self` and block.
 pub struct Disk {

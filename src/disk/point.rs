@@ -21,9 +21,9 @@ use super::sealed_source::must_be_readable;
 use crate::backing::Backing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::units::{ByteLen, ByteOffset, SectorSize};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How far the cursor stays behind the furthest read, so that a few readers may work on
 /// neighbouring pieces and a piece may be read again.

@@ -11,9 +11,9 @@
 //! A small disk has one branch and few leaves, 20 KiB. The worst case, something marked in every
 //! 256 MiB of 64 TiB, is 132 MiB, so whoever keeps a map for long gives it a limit.
 
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::units::ByteLen;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Bytes of a region: a multiple of every sector size. Small, so that a writer keeps few readers
 /// waiting and a copy of a point in time saves little that nobody touched; the guards of a long

@@ -27,10 +27,10 @@ use super::span::Span;
 use crate::backing::Backing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::units::{ByteLen, ByteOffset, SectorSize};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes read under one hold of the guards: little, so that writers wait for little.
 const LONGEST_READ: ByteLen = ByteLen::new(4 * REGION);

@@ -64,6 +64,15 @@ impl Error {
         self
     }
 
+    /// The same once more, its causes in words: for whoever asks again.
+    #[must_use]
+    pub fn again(&self) -> Error {
+        let mut error = Error::new(self.kind(), self.explained());
+        error.inner.code = self.documented_code();
+        error.inner.remedy = self.suggested_remedy().map(str::to_owned);
+        error
+    }
+
     /// What a caller acts on.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind

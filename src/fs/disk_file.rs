@@ -55,7 +55,7 @@ impl Namespace {
     /// `out-of-range` (ENXIO of lseek(2)) at or past the end, or when no data follows.
     pub fn seek(&self, handle: HandleId, whence: Whence, offset: ByteOffset) -> Result<ByteOffset> {
         let nothing_follows = || Error::new(ErrorKind::OutOfRange, "no data follows this position");
-        if let Handle::ImageContent(content) = &*self.handles().get(handle)? {
+        if let Handle::ImageContent { content, .. } = &*self.handles().get(handle)? {
             let found = match whence {
                 Whence::Data => content.seek_data(offset)?,
                 Whence::Hole => content.seek_hole(offset)?,
@@ -75,12 +75,14 @@ impl Namespace {
     pub fn flush(&self, handle: HandleId) -> Result<()> {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => open.flush(),
-            Handle::DiskUpload(upload) => upload.flush(),
+            Handle::DiskUpload { caller, upload } => self.remembered(*caller, upload.flush()),
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
-            | Handle::ImageUpload(_)
-            | Handle::ImageContent(_)
+            | Handle::ImageUpload { .. }
+            | Handle::ImageContent { .. }
+            | Handle::BackupExport { .. }
+            | Handle::BackupUpload { .. }
             | Handle::Directory(_) => Ok(()),
         }
     }
@@ -96,11 +98,13 @@ impl Namespace {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => work(open),
             Handle::Value { .. }
-            | Handle::DiskUpload(_)
+            | Handle::DiskUpload { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
-            | Handle::ImageUpload(_)
-            | Handle::ImageContent(_)
+            | Handle::ImageUpload { .. }
+            | Handle::ImageContent { .. }
+            | Handle::BackupExport { .. }
+            | Handle::BackupUpload { .. }
             | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Unsupported, "only disk files can do this"))
             }

@@ -5,7 +5,9 @@ use super::listing::Listed;
 use super::node::Node;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{DiskUpload, EventReader, ImageContent, ImageUpload, OpenDisk};
+use crate::service::{
+    BackupUpload, DiskUpload, EventReader, ImageContent, ImageUpload, OpenDisk, OutStream,
+};
 use crate::sync::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -106,11 +108,40 @@ pub enum Handle {
         conversation: Mutex<Conversation>,
     },
     /// `data` of a disk that is imported.
-    DiskUpload(DiskUpload),
+    DiskUpload {
+        /// Who opened it.
+        caller: Caller,
+        /// Where it goes.
+        upload: DiskUpload,
+    },
     /// `data` of an image that is imported.
-    ImageUpload(ImageUpload),
+    ImageUpload {
+        /// Who opened it.
+        caller: Caller,
+        /// Where it goes.
+        upload: ImageUpload,
+    },
     /// `data` of an image that is there.
-    ImageContent(ImageContent),
+    ImageContent {
+        /// Who opened it.
+        caller: Caller,
+        /// What is read.
+        content: ImageContent,
+    },
+    /// `data` of a backup that is exported.
+    BackupExport {
+        /// Who opened it.
+        caller: Caller,
+        /// What is read.
+        export: OutStream,
+    },
+    /// `data` of a backup that is imported.
+    BackupUpload {
+        /// Who opened it.
+        caller: Caller,
+        /// Where it goes.
+        upload: BackupUpload,
+    },
     /// A directory, as it was when it was opened.
     Directory(Vec<Listed>),
 }

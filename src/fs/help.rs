@@ -44,6 +44,8 @@ evsfs control directory
   backups/create            write: disk=db [name=NAME] [full=yes] [incremental=yes] [limit=200M]
   backups/NAME/...          one value a file: disk status size stored encrypted key parent chain ...
   backups/NAME/verify       write: a newline
+  backups/NAME/data         read: an export; write: one, once, after import=yes name=NAME in create
+  backups/NAME/finish       write: a newline, when all is written and before `data` is closed
   backups/NAME/delete       write: the backup's name
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...

@@ -7,7 +7,7 @@ use super::handle::{Handle, HandleId, Handles, OpenMode, Opened, PageCache};
 use super::inode::{Inode, Inodes};
 use super::listing::Listed;
 use super::node::Node;
-use super::objects::{DiskFile, ImageFile, ObjectFile};
+use super::objects::{DiskFile, ObjectFile};
 use super::refusals::Refusals;
 use super::values::gone;
 use crate::auth::{Action, Caller};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Bytes that a control file claims to have, as in sysfs: its true length depends on the moment.
-const CONTROL_FILE_SIZE: u64 = 4096;
+pub(super) const CONTROL_FILE_SIZE: u64 = 4096;
 
 /// The tree of one mount.
 pub struct Namespace {
@@ -120,6 +120,14 @@ impl Namespace {
         {
             return self.remembered(caller, Err(encryption_never_changes()));
         }
+        if let Node::ObjectFile(file) = node
+            && let Some(opened) = self.open_data(caller, file, mode.write)
+        {
+            // Who may open it when is known best to whoever gives it out.
+            let handle = self.handles.add(self.remembered(caller, opened)?);
+            let cache = PageCache::BypassInParallel;
+            return Ok(Opened { handle, cache, passthrough: None });
+        }
         self.check_access(uid, inode, mode.read, mode.write)?;
         if let Node::File(id) = node {
             let attachment = self.file(caller, id).ok_or_else(gone)?;
@@ -134,12 +142,6 @@ impl Namespace {
             return Ok(Opened { handle, cache, passthrough });
         }
         let handle = match node {
-            Node::ObjectFile(ObjectFile::Image(id, ImageFile::Data)) => {
-                self.remembered(caller, self.open_image_data(caller, id, mode.write))?
-            }
-            Node::ObjectFile(ObjectFile::Disk(id, DiskFile::Data)) => {
-                self.remembered(caller, self.open_disk_data(caller, id))?
-            }
             Node::ControlFile(ControlFile::Request) => {
                 Handle::Conversation { caller, conversation: Mutex::new(Conversation::default()) }
             }
@@ -228,9 +230,17 @@ impl Namespace {
                 let lines = self.service.read_events(*caller, &mut reader.lock(), len);
                 Ok(lines.map(|lines| deliver(&lines)))
             }
-            Handle::ImageContent(content) => Ok(Some(deliver(&content.read_at(offset, len)?))),
-            Handle::DiskUpload(upload) => upload.read_with(offset, len, deliver).map(Some),
-            Handle::ImageUpload(_) => {
+            Handle::DiskUpload { caller, upload } => {
+                self.remembered(*caller, upload.read_with(offset, len, deliver)).map(Some)
+            }
+            Handle::ImageContent { caller, content } => {
+                let bytes = self.remembered(*caller, content.read_at(offset, len))?;
+                Ok(Some(deliver(&bytes)))
+            }
+            Handle::BackupExport { caller, export } => {
+                Ok(Some(deliver(&self.remembered(*caller, export.read(offset.get(), len))?)))
+            }
+            Handle::ImageUpload { .. } | Handle::BackupUpload { .. } => {
                 Err(Error::new(ErrorKind::Denied, "this file is written, not read"))
             }
             Handle::Conversation { conversation, .. } => {
@@ -240,8 +250,16 @@ impl Namespace {
         }
     }
 
+    /// Whether a file is a stream, which is read in order and as slowly as it is made.
+    pub fn is_stream(&self, handle: HandleId) -> bool {
+        self.handles.get(handle).is_ok_and(|handle| {
+            matches!(*handle, Handle::BackupExport { .. } | Handle::BackupUpload { .. })
+        })
+    }
+
     /// Writes at `offset` of a disk's file; returns how many bytes were taken, or `None` for a control
-    /// file, whose write is a [`command`](Self::write_command) that may wait for a key service.
+    /// file, whose write is a [`command`](Self::write_command) that may wait for a key service, or for
+    /// what takes a stream.
     ///
     /// # Errors
     /// Those of the disk.
@@ -253,12 +271,18 @@ impl Namespace {
     ) -> Result<Option<usize>> {
         match &*self.handles.get(handle)? {
             Handle::Disk { open, .. } => open.disk().write_at(offset, bytes).map(Some),
-            Handle::ImageUpload(upload) => upload.write_at(offset, bytes).map(Some),
-            Handle::DiskUpload(upload) => upload.write_at(offset, bytes).map(Some),
+            Handle::ImageUpload { caller, upload } => {
+                self.remembered(*caller, upload.write_at(offset, bytes)).map(Some)
+            }
+            Handle::DiskUpload { caller, upload } => {
+                self.remembered(*caller, upload.write_at(offset, bytes)).map(Some)
+            }
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
-            | Handle::ImageContent(_) => Ok(None),
+            | Handle::ImageContent { .. }
+            | Handle::BackupExport { .. }
+            | Handle::BackupUpload { .. } => Ok(None),
             Handle::Directory(_) => Err(Error::new(ErrorKind::Invalid, "this is a directory")),
         }
     }
@@ -281,11 +305,15 @@ impl Namespace {
                 conversation.lock().keep(answers, request_end);
                 Ok(())
             }
+            Handle::BackupUpload { caller, upload } => {
+                self.remembered(*caller, upload.write(offset.get(), bytes))
+            }
             Handle::Disk { .. }
             | Handle::Events { .. }
-            | Handle::DiskUpload(_)
-            | Handle::ImageUpload(_)
-            | Handle::ImageContent(_)
+            | Handle::DiskUpload { .. }
+            | Handle::ImageUpload { .. }
+            | Handle::ImageContent { .. }
+            | Handle::BackupExport { .. }
             | Handle::Directory(_) => {
                 Err(Error::new(ErrorKind::Invalid, "this is no control file"))
             }
@@ -320,7 +348,7 @@ impl Namespace {
         self.service.authority().allows(caller, Action::UseObject { owner })
     }
 
-    fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {
+    pub(super) fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.refusals.remember(caller.uid(), error);
         }
@@ -378,12 +406,11 @@ impl Namespace {
             });
         }
         let (kind, size, mode) = match node.usage() {
-            Some(_) if let Node::ObjectFile(ObjectFile::Image(id, ImageFile::Data)) = node => {
-                let (size, mode) = self.image_data(caller, id)?;
-                (FileKind::Regular, size, mode)
-            }
-            Some(_) if let Node::ObjectFile(ObjectFile::Disk(id, DiskFile::Data)) = node => {
-                let (size, mode) = self.disk_data(caller, id)?;
+            Some(_)
+                if let Node::ObjectFile(file) = node
+                    && let Some(data) = self.data_attributes(caller, file) =>
+            {
+                let (size, mode) = data?;
                 (FileKind::Regular, size, mode)
             }
             None => (FileKind::Directory, 0, 0o555),

@@ -20,16 +20,6 @@ impl Refusals {
 
     /// The last refusal as text: code and kind, the message, the remedy. Empty when there is none.
     pub fn text(&self, uid: Uid) -> String {
-        let last = self.last.lock();
-        let Some(refusal) = last.get(&uid) else { return String::new() };
-        let mut text = refusal.code.clone();
-        if let Some(cause) = &refusal.cause {
-            text.push_str(&format!(" ({cause})"));
-        }
-        text.push_str(&format!(" {}\n{}\n", refusal.kind, refusal.message));
-        if let Some(remedy) = &refusal.remedy {
-            text.push_str(&format!("fix: {remedy}\n"));
-        }
-        text
+        self.last.lock().get(&uid).map(Refusal::to_text).unwrap_or_default()
     }
 }

@@ -66,6 +66,17 @@ impl Adapter {
         });
     }
 
+    /// Has a worker wait for the next bytes of a stream.
+    fn read_stream(&self, file: HandleId, offset: ByteOffset, len: usize, reply: ReplyData) {
+        let namespace = self.namespace.clone();
+        self.commands.submit(move || {
+            guarded("read", || match namespace.read(file, offset, len, <[u8]>::to_vec) {
+                Ok(bytes) => reply.data(&bytes.unwrap_or_default()),
+                Err(error) => reply.error(errno(&error)),
+            });
+        });
+    }
+
     fn sync_then(&self, handle: HandleId, answer: impl FnOnce(Result<(), Errno>) + Send + 'static) {
         let namespace = self.namespace.clone();
         self.syncs.submit(move || {
@@ -217,6 +228,9 @@ impl Filesystem for Adapter {
         guarded("read", || {
             // A request is at most 1 MiB, so it fits in memory on every target.
             let (offset, len) = (ByteOffset::new(offset), size as usize);
+            if self.namespace.is_stream(handle(fh)) {
+                return self.read_stream(handle(fh), offset, len, reply);
+            }
             let mut reply = Some(reply);
             let read = self.namespace.read(handle(fh), offset, len, |bytes| {
                 if let Some(reply) = reply.take() {

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, PatientRwLock};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::Error as TokenError;
 use cryptoki::error::RvError;
@@ -19,7 +19,7 @@ pub(super) struct Module {
     pub pkcs11: Pkcs11,
     /// How often the module was started. Shared during every call, exclusive while it is started
     /// anew: that makes all its sessions and handles void, whoever holds them.
-    pub starts: RwLock<u64>,
+    pub starts: PatientRwLock<u64>,
 }
 
 impl Module {
@@ -38,7 +38,8 @@ impl Module {
                 .remedy("install the token's software, or set kms.module to its shared library")
                 .caused_by(cause)
         })?;
-        let module = Arc::new(Module { path: path.to_owned(), pkcs11, starts: RwLock::new(1) });
+        let module =
+            Arc::new(Module { path: path.to_owned(), pkcs11, starts: PatientRwLock::new(1) });
         loaded.push(Arc::clone(&module));
         Ok(module)
     }

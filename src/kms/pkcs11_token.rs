@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::records::PrivateFile;
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, PatientRwLock};
 use cryptoki::error::RvError;
 use cryptoki::mechanism::MechanismType;
 use cryptoki::session::{Session, UserType};
@@ -63,7 +63,7 @@ pub(super) struct Token {
     module: Arc<Module>,
     label: String,
     pin: PinSource,
-    link: RwLock<Link>,
+    link: PatientRwLock<Link>,
     /// Open sessions that nobody uses; as many as there were calls at the same time.
     idle: Mutex<Vec<Session>>,
     /// How often the token was found, for those who hold the link.
@@ -106,7 +106,7 @@ impl Token {
             module: Module::load(module)?,
             label: label.to_owned(),
             pin,
-            link: RwLock::new(Link {
+            link: PatientRwLock::new(Link {
                 slot: None,
                 start: 0,
                 found: 0,

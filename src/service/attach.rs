@@ -6,9 +6,8 @@ use super::control_plane::Service;
 use super::record::DiskRecord;
 use super::status::DiskEvent;
 use crate::auth::Permit;
-use crate::crypto::SectorCipher;
 use crate::disk::{Access, Disk};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use std::sync::Arc;
 
 impl Service {
@@ -47,7 +46,10 @@ impl Service {
         record: &DiskRecord,
         access: Access,
     ) -> Result<Disk> {
-        let cipher = self.open_cipher(permit, record)?;
+        let cipher =
+            self.open_cipher(permit.caller(), record.bound_dk(), record.sector_size(), &|| {
+                format!("disk {:?} cannot be attached", record.name.as_str())
+            })?;
         let payload = self.payloads.open(record, access)?;
         Disk::open(payload, cipher, record.size(), access).map_err(|cause| {
             let path = self.payloads.path_of(record);
@@ -55,20 +57,5 @@ impl Service {
                 .remedy("put the payload back from a copy, then: evsfs check")
                 .caused_by(cause)
         })
-    }
-
-    fn open_cipher(&self, permit: &Permit, record: &DiskRecord) -> Result<SectorCipher> {
-        let Some(wrapped) = &record.dk else {
-            return Ok(SectorCipher::null(record.sector_size()));
-        };
-        self.require_agency(permit.caller())?;
-        let dk = self
-            .kms_for(permit.caller())
-            .open_dk(wrapped, record.id, record.sector_size())
-            .map_err(|cause| {
-                let message = format!("disk {:?} cannot be attached", record.name.as_str());
-                Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
-            })?;
-        SectorCipher::xts_aes_256(dk, record.sector_size(), self.settings.kernel)
     }
 }

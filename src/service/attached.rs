@@ -3,9 +3,9 @@
 use super::attachment::{Attachment, AttachmentId};
 use crate::id::Name;
 use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All attachments, by the name of their file and by number.
 pub(super) struct Attached {

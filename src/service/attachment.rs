@@ -3,9 +3,9 @@
 use crate::disk::{Access, Disk, FlushCursor};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{BackupId, DiskId, Name, Uid};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The number of an attachment, never used again while the daemon lives: the file of a disk that

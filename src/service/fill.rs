@@ -8,7 +8,7 @@ use crate::archive::{Chain, Meter, reseal};
 use crate::auth::Caller;
 use crate::crypto::SectorCipher;
 use crate::disk::{Access, Disk};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use std::sync::Arc;
 
 /// A disk that has a name and, if it is an encrypted one, a data key of its own, and waits to be
@@ -40,7 +40,10 @@ impl Service {
             // The record comes first: a restart then knows that what it finds was never finished.
             self.save(&record)?;
             self.payloads.create(&record, existing)?;
-            let cipher = self.cipher_to_fill(caller, &record)?;
+            let cipher =
+                self.open_cipher(caller, record.bound_dk(), record.sector_size(), &|| {
+                    format!("disk {:?} cannot be filled", record.name.as_str())
+                })?;
             let payload = self.payloads.open(&record, Access::ReadWrite)?;
             let disk = Disk::open(payload, cipher, record.size(), Access::ReadWrite)?;
             let filled = reseal(archive, opener, &disk, meter);
@@ -61,23 +64,5 @@ impl Service {
         let entry = reservation.made(record);
         self.tell_of_disk("disk.created", &entry);
         Ok(entry)
-    }
-
-    pub(super) fn cipher_to_fill(
-        &self,
-        caller: Caller,
-        record: &DiskRecord,
-    ) -> Result<SectorCipher> {
-        let Some(wrapped) = &record.dk else {
-            return Ok(SectorCipher::null(record.sector_size()));
-        };
-        self.require_agency(caller)?;
-        let dk = self.kms_for(caller).open_dk(wrapped, record.id, record.sector_size()).map_err(
-            |cause| {
-                let message = format!("disk {:?} cannot be filled", record.name.as_str());
-                Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
-            },
-        )?;
-        SectorCipher::xts_aes_256(dk, record.sector_size(), self.settings.kernel)
     }
 }

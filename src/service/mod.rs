@@ -11,12 +11,15 @@
 //! it on; a second verb meanwhile is refused by the status table. The locks of `jobs` and `events` are
 //! leaves: nothing is called under them.
 
+mod archive_check;
+mod archive_home;
 mod attach;
 mod attached;
 mod attachment;
 mod audit;
 mod backup;
 mod catalogue;
+mod cipher;
 mod commands;
 mod control_plane;
 mod create;
@@ -45,10 +48,11 @@ mod status;
 mod stop;
 
 pub use crate::kms::KeyView;
+pub use archive_check::{ArchiveFinding, Upkeep};
 pub use attachment::{Attachment, AttachmentId, OpenDisk};
 pub use backup::{
-    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, Backups,
-    NewBackup,
+    BackupEntry, BackupEvent, BackupMode, BackupRecord, BackupStage, BackupStatus, BackupUpload,
+    Backups, NewBackup, OutStream, check_backup,
 };
 pub use catalogue::DiskEntry;
 pub use commands::{

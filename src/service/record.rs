@@ -144,6 +144,11 @@ impl DiskRecord {
         self.encrypted
     }
 
+    /// The data key and the disk it is bound to (RULES K6), this one.
+    pub fn bound_dk(&self) -> Option<(DiskId, &WrappedDk)> {
+        self.dk.as_ref().map(|dk| (self.id, dk))
+    }
+
     /// When the disk was made, RFC 3339.
     pub fn created(&self) -> &str {
         &self.created

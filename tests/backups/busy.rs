@@ -11,8 +11,12 @@ use tempfile::TempDir;
 pub fn trials() -> Vec<Trial> {
     let ext4 = Needs::RootAnd(&["mkfs.ext4", "e2fsck", "losetup"]);
     vec![
-        trial("p3_ten_backups_of_a_busy_file_system_are_points_in_time", ext4, p3_busy),
-        trial("a_backup_or_restore_that_finds_no_space_leaves_nothing", Needs::Root, no_space),
+        trial("b1_ten_backups_of_a_busy_file_system_are_points_in_time", ext4, b1_busy),
+        trial(
+            "b6_a_backup_or_restore_that_finds_no_space_leaves_nothing",
+            Needs::Root,
+            b6_no_space,
+        ),
     ]
 }
 
@@ -59,7 +63,7 @@ fn append(log: &Path, durable: &AtomicU64, stop: &AtomicBool) {
 
 /// RULES P3: a point in time also while the disk is attached and written to: each backup passes the
 /// check of its file system, and holds at least what was durable before it and no gap.
-fn p3_busy() {
+fn b1_busy() {
     let mount = Setup::default().mount();
     let disk = mount.attached_disk("db", "128M", &["--encrypted"]);
     run("mkfs.ext4", &["-q", disk.to_str().unwrap()]).ok();
@@ -113,7 +117,7 @@ impl Drop for SmallMedium {
 }
 
 /// RULES S2: disk full: the job fails with the reason, nothing is left, the source goes on.
-fn no_space() {
+fn b6_no_space() {
     let medium = SmallMedium(tempfile::Builder::new().prefix("evsfs-test-").tempdir().unwrap());
     let place = medium.0.path().to_str().unwrap();
     run("mount", &["-t", "tmpfs", "-o", "size=10M,mode=0700", "tmpfs", place]).ok();

@@ -6,15 +6,19 @@ use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("a_chain_restores_every_point_also_after_its_middle_is_deleted", Needs::Fuse, middle),
-        trial("a_second_backup_holds_what_changed_alone", Needs::Fuse, what_changed),
+        trial(
+            "b2_a_chain_restores_every_point_also_after_its_middle_is_deleted",
+            Needs::Fuse,
+            b2_middle,
+        ),
+        trial("b2_a_second_backup_holds_what_changed_alone", Needs::Fuse, b2_what_changed),
         trial("the_control_directory_makes_shows_and_deletes_backups", Needs::Fuse, control_files),
-        trial("a7_foreign_backups_do_not_exist", Needs::Root, a7_foreign),
+        trial("b7_foreign_backups_do_not_exist", Needs::Root, b7_foreign),
     ]
 }
 
 /// RULES P3: each backup is a point in time, whatever is deleted beside it, also after a restart.
-fn middle() {
+fn b2_middle() {
     let mount = Setup::default().mount();
     mount.attached_disk("db", "8M", &["--encrypted"]);
     let mut points = Vec::new();
@@ -49,7 +53,7 @@ fn middle() {
     assert_eq!(directories(&mount, "backups").len(), 2);
 }
 
-fn what_changed() {
+fn b2_what_changed() {
     let mount = Setup::default().mount();
     mount.attached_disk("db", "8M", &["--encrypted"]);
     (0..8).for_each(|mib| fill(&mount, "db", mib, 7));
@@ -92,7 +96,7 @@ fn control_files() {
 }
 
 /// RULES A5, A7: another owner's backups are absent from lists and lookups alike.
-fn a7_foreign() {
+fn b7_foreign() {
     let users = "[mount]\nallow_other = true\n\n[[user]]\nname = \"a\"\nuid = 4001\n\
                  roles = [\"evs-user\"]\n\n[[user]]\nname = \"b\"\nuid = 4002\nroles = [\"evs-user\"]\n";
     let mount = Setup::with(users).mount();

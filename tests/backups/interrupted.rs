@@ -6,15 +6,19 @@ use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("a_cancelled_backup_leaves_nothing", Needs::Fuse, cancelled_backup),
-        trial("a_cancelled_restore_leaves_nothing", Needs::Fuse, cancelled_restore),
-        trial("a_backup_killed_midway_is_gone_and_its_job_has_failed", Needs::Fuse, killed_backup),
+        trial("b6_a_cancelled_backup_leaves_nothing", Needs::Fuse, b6_cancelled_backup),
+        trial("b6_a_cancelled_restore_leaves_nothing", Needs::Fuse, b6_cancelled_restore),
         trial(
-            "a_restore_killed_midway_is_gone_and_its_job_has_failed",
+            "b6_a_backup_killed_midway_is_gone_and_its_job_has_failed",
             Needs::Fuse,
-            killed_restore,
+            b6_killed_backup,
         ),
-        trial("a_merge_killed_midway_leaves_both_backups_whole", Needs::Fuse, killed_merge),
+        trial(
+            "b6_a_restore_killed_midway_is_gone_and_its_job_has_failed",
+            Needs::Fuse,
+            b6_killed_restore,
+        ),
+        trial("b6_a_merge_killed_midway_leaves_both_backups_whole", Needs::Fuse, b6_killed_merge),
         trial("d1_verbs_are_refused_while_a_disk_is_backed_up", Needs::Fuse, d1_backing_up),
     ]
 }
@@ -50,7 +54,7 @@ fn nothing_but_the_disk(mount: &Mount, backups: usize) {
     assert_eq!(content(mount, "db")[..65536], [7; 65536]);
 }
 
-fn cancelled_backup() {
+fn b6_cancelled_backup() {
     let mount = with_disk();
     let job = begin(&mount, &["backup", "create", "db", "b"]);
     mount.evsfs(&["job", "cancel", &job]).ok();
@@ -59,7 +63,7 @@ fn cancelled_backup() {
     mount.evsfs(&["backup", "create", "db", "b"]).ok();
 }
 
-fn cancelled_restore() {
+fn b6_cancelled_restore() {
     let mount = with_disk();
     mount.evsfs(&["backup", "create", "db", "b"]).ok();
     let job = begin(&mount, &["disk", "create", "copy", "--from", "backup:b"]);
@@ -71,7 +75,7 @@ fn cancelled_restore() {
     nothing_but_the_disk(&mount, 1);
 }
 
-fn killed_backup() {
+fn b6_killed_backup() {
     let mount = with_disk();
     let job = begin(&mount, &["backup", "create", "db", "b"]);
     mount.kill();
@@ -80,7 +84,7 @@ fn killed_backup() {
     nothing_but_the_disk(&mount, 0);
 }
 
-fn killed_restore() {
+fn b6_killed_restore() {
     let mount = with_disk();
     mount.evsfs(&["backup", "create", "db", "b"]).ok();
     let job = begin(&mount, &["disk", "create", "copy", "--from", "backup:b"]);
@@ -91,7 +95,7 @@ fn killed_restore() {
     mount.evsfs(&["backup", "verify", "b"]).ok();
 }
 
-fn killed_merge() {
+fn b6_killed_merge() {
     let mount = with_disk();
     mount.evsfs(&["backup", "create", "db", "b0"]).ok();
     fill(&mount, "db", 3, 9);

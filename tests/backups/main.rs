@@ -8,9 +8,12 @@ mod support;
 mod broken;
 mod busy;
 mod chains;
+mod check;
 mod interrupted;
 mod restored;
 mod rig;
+mod told;
+mod transfer;
 
 fn main() -> std::process::ExitCode {
     let files = [
@@ -19,6 +22,9 @@ fn main() -> std::process::ExitCode {
         broken::trials(),
         busy::trials(),
         interrupted::trials(),
+        transfer::trials(),
+        check::trials(),
+        told::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())
 }

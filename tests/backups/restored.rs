@@ -6,12 +6,12 @@ use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("p2_a_disk_from_a_backup_is_encrypted_or_not_as_asked", Needs::Fuse, p2_free_choice),
-        trial("p3_a_backup_has_the_attribute_of_its_disk", Needs::Fuse, p3_attribute),
-        trial("p4_a_restored_disk_shares_no_ciphertext", Needs::Fuse, p4_shares_nothing),
-        trial("p4_a_source_key_that_is_not_enabled_refuses", Needs::Fuse, p4_key_not_enabled),
-        trial("p3_a_backup_is_made_while_its_key_is_disabled", Needs::Fuse, p3_without_kms),
-        trial("d11_a_restored_disk_is_not_smaller", Needs::Fuse, d11_size),
+        trial("b3_a_disk_from_a_backup_is_encrypted_or_not_as_asked", Needs::Fuse, b3_free_choice),
+        trial("b1_a_backup_has_the_attribute_of_its_disk", Needs::Fuse, b1_attribute),
+        trial("b3_a_restored_disk_shares_no_ciphertext", Needs::Fuse, b3_shares_nothing),
+        trial("b4_a_source_key_that_is_not_enabled_refuses", Needs::Fuse, b4_key_not_enabled),
+        trial("b1_a_backup_is_made_while_its_key_is_disabled", Needs::Fuse, b1_without_kms),
+        trial("b3_a_restored_disk_is_not_smaller", Needs::Fuse, b3_size),
     ]
 }
 
@@ -24,7 +24,7 @@ fn with_disk(option: &str) -> Mount {
 }
 
 /// RULES P2 (seed Table 3): from a backup, free choice, whatever the backup is.
-fn p2_free_choice() {
+fn b3_free_choice() {
     for source in ["--encrypted", "--unencrypted"] {
         let mount = with_disk(source);
         let before = content(&mount, "db");
@@ -39,7 +39,7 @@ fn p2_free_choice() {
 }
 
 /// RULES P3: a backup has the encryption attribute of its disk; ciphertext is not plaintext.
-fn p3_attribute() {
+fn b1_attribute() {
     for (option, encrypted) in [("--encrypted", true), ("--unencrypted", false)] {
         let mount = with_disk(option);
         mount.evsfs(&["backup", "create", "db", "b"]).ok();
@@ -50,7 +50,7 @@ fn p3_attribute() {
 }
 
 /// RULES P4: source and copy never share a data key.
-fn p4_shares_nothing() {
+fn b3_shares_nothing() {
     let mount = with_disk("--encrypted");
     mount.evsfs(&["backup", "create", "db", "b"]).ok();
     restored(&mount, "b", "copy", &[]);
@@ -63,7 +63,7 @@ fn p4_shares_nothing() {
 }
 
 /// RULES P4: opening an encrypted source needs the source's master key enabled.
-fn p4_key_not_enabled() {
+fn b4_key_not_enabled() {
     let mount = Setup::default().mount();
     mount.evsfs(&["key", "create", "finance"]).ok();
     mount.attached_disk("db", "8M", &["--key", "finance"]);
@@ -78,7 +78,7 @@ fn p4_key_not_enabled() {
 }
 
 /// RULES P3: a backup is made without KMS.
-fn p3_without_kms() {
+fn b1_without_kms() {
     let mount = Setup::default().mount();
     mount.evsfs(&["key", "create", "finance"]).ok();
     mount.attached_disk("db", "8M", &["--key", "finance"]);
@@ -91,7 +91,7 @@ fn p3_without_kms() {
 }
 
 /// RULES D11: sizes grow only.
-fn d11_size() {
+fn b3_size() {
     let mount = with_disk("--unencrypted");
     mount.evsfs(&["backup", "create", "db", "b"]).ok();
     let create = ["disk", "create", "x", "--from", "backup:b", "--size"];

@@ -52,3 +52,39 @@ pub fn flip(path: &std::path::Path, at: u64) {
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
 }
+
+/// The directory of an image.
+pub fn place_of_image(mount: &Mount, image: &str) -> PathBuf {
+    let shown = mount.json(&["image", "show", image]);
+    mount.state_dir().join("images").join(shown["id"].as_str().unwrap())
+}
+
+/// One way to break a file.
+pub struct Breakage {
+    /// Its name in the directory of a backup or image.
+    pub file: &'static str,
+    /// What is done to it.
+    pub how: &'static str,
+    /// Does it; the second is the same file of another backup or image.
+    pub work: fn(&std::path::Path, &std::path::Path),
+}
+
+/// All of them, for a backup or image whose first chunk is written; `record` is its record's name.
+pub fn breakages(record: &str) -> Vec<Breakage> {
+    let record = if record == "backup.toml" { "backup.toml" } else { "image.toml" };
+    let mut all = Vec::new();
+    for file in [record, "manifest.0", "data"] {
+        let mut add = |how, work| all.push(Breakage { file, how, work });
+        add("a byte changed", |path, _| flip(path, 40));
+        add("cut", |path, _| {
+            let file = OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        });
+        add("empty", |path, _| drop(File::create(path).unwrap()));
+        add("gone", |path, _| std::fs::remove_file(path).unwrap());
+        add("that of another", |path, twin| {
+            std::fs::copy(twin, path).map(drop).unwrap();
+        });
+    }
+    all
+}

@@ -18,6 +18,11 @@ pub fn trials() -> Vec<Trial> {
             keys_in_the_token_are_made_there_and_can_never_leave,
         ),
         trial(
+            "a_backup_moves_between_machines_that_share_a_token",
+            Needs::FuseAndToken,
+            a_backup_moves_between_machines_that_share_a_token,
+        ),
+        trial(
             "an_old_state_directory_does_not_bring_a_deleted_key_back",
             Needs::FuseAndToken,
             an_old_state_directory_does_not_bring_a_deleted_key_back,
@@ -199,4 +204,36 @@ fn init_says_what_is_missing_and_makes_the_record_key_once() {
         refusal.contains("fix: softhsm2-util --init-token --free --label no-such-token"),
         "{refusal}"
     );
+}
+
+/// SEMANTICS B8: a second machine with the same token and a copy of the keys' records, no more.
+fn a_backup_moves_between_machines_that_share_a_token() {
+    let token = Token::new();
+    let one = token.mount();
+    one.evsfs(&["key", "create", "finance"]).ok();
+    let disk = one.attached_disk("db", "4M", &["--encrypted", "--key", "finance"]);
+    let data: Vec<u8> = (0..4_u32 << 20).map(|n| (n % 251) as u8).collect();
+    std::fs::write(&disk, &data).unwrap();
+    one.evsfs(&["backup", "create", "db", "b"]).ok();
+    let file = one.scratch().join("b.evsbackup");
+    let file = file.to_str().unwrap();
+    one.evsfs(&["backup", "export", "b", file]).ok();
+
+    let other = Setup::default().prepare();
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    for entry in std::fs::read_dir(other.state_dir()).unwrap() {
+        run("rm", &["-r", &text(&entry.unwrap().path())]).ok();
+    }
+    run("cp", &["-a", &text(&one.state_dir().join("kms")), &text(other.state_dir())]).ok();
+    let config = std::fs::read_to_string(other.config_path()).unwrap() + &token.config();
+    std::fs::write(other.config_path(), config).unwrap();
+    other.evsfs_plain(&["check", "--accept", "-c", &text(&other.config_path())]).ok();
+    other.start();
+    other.evsfs(&["agency", "create"]).ok();
+    // Both at the same time.
+    other.evsfs(&["backup", "import", "b", file]).ok();
+    other.evsfs(&["disk", "create", "db", "--from", "backup:b"]).ok();
+    other.evsfs(&["disk", "attach", "db"]).ok();
+    assert!(std::fs::read(other.mountpoint().join("db")).unwrap() == data);
+    assert!(std::fs::read(disk).unwrap() == data);
 }

@@ -5,7 +5,7 @@
 //! is held against it, against the model and against the service.
 
 use crate::callers::Who;
-use crate::command::{Detach, Line, MIB, Mode, NewDisk, Origin, Restart, Verb};
+use crate::command::{Detach, Line, MIB, Mode, NewDisk, Origin, Restart, Restored, Verb};
 use crate::key_rules::SHORT;
 use crate::refusal::Refusal;
 use crate::setting::{Agency, STATES, Setting};
@@ -38,9 +38,19 @@ pub fn trials() -> Vec<Trial> {
         trial("every_key_state_and_operation_on_a_disk_attached_read_only", Needs::Nothing, || {
             hold("read-only", &with_disk(Some(Mode::ReadOnly)), &DISK_ROWS);
         }),
+        // RULES P2 to P4: a backup wants no key, a disk made of it wants that of the backup and its own.
+        trial("every_key_state_and_operation_on_backups", Needs::Nothing, || {
+            hold("backups", &with_disk(None), &BACKUP_ROWS);
+            let attached = with_disk(Some(Mode::ReadWrite));
+            let seen = hold("backups-of-attached-disks", &attached, &BACKUP_ROWS);
+            let read_only = with_disk(Some(Mode::ReadOnly));
+            assert_eq!(cells(&read_only, &BACKUP_ROWS), seen, "attached read-only");
+            hold("backups-of-deleted-disks", &with_disk(None), &WITHOUT_DISK_ROWS);
+        }),
         trial("every_caller_and_operation", Needs::Nothing, || {
             let alices = Setting { owner: Who::Alice, ..Setting::USUAL };
-            let commands = by_callers(&[&KEY_ROWS[..], &DISK_ROWS[..], &PROJECT_ROWS[..]].concat());
+            let commands =
+                by_callers(&[&KEY_ROWS[..], &DISK_ROWS, &BACKUP_ROWS, &PROJECT_ROWS].concat());
             hold("callers", &by_everybody(alices), &commands);
             let attached = Setting { attached: Some(Mode::ReadWrite), ..alices };
             hold("callers-attached", &by_everybody(attached), &by_callers(&DISK_ROWS));
@@ -50,6 +60,7 @@ pub fn trials() -> Vec<Trial> {
             hold("no-agency", &by_everybody(never), &by_callers(&DISK_ROWS[..2]));
             let removed = Setting { agency: Agency::Removed, ..never };
             hold("agency-removed", &by_everybody(removed), &by_callers(&DISK_ROWS));
+            hold("agency-removed-backups", &by_everybody(removed), &by_callers(&BACKUP_ROWS));
             let attached = Setting { attached: Some(Mode::ReadWrite), ..removed };
             hold("agency-removed-attached", &by_everybody(attached), &DISK_ROWS);
         }),
@@ -124,6 +135,49 @@ const DISK_ROWS: [(&str, Steps); 26] = [
     ("restart-no-reattach", |_| vec![restart(false, false)]),
 ];
 
+const BACKUP_ROWS: [(&str, Steps); 20] = [
+    ("back-up", |_| vec![BACK_UP]),
+    ("back-up,again", |_| vec![BACK_UP, BACK_UP]),
+    ("back-up,another", |_| vec![BACK_UP, Verb::BackupCreate("db", "tuesday")]),
+    ("clock-ahead,back-up", |_| vec![Verb::WhileAhead(31, Box::new(BACK_UP))]),
+    ("verify", |_| vec![Verb::BackupVerify("monday")]),
+    ("back-up,verify", |_| vec![BACK_UP, Verb::BackupVerify("monday")]),
+    ("back-up,delete", |_| vec![BACK_UP, Verb::BackupDelete("monday")]),
+    ("back-up,restart", |_| vec![BACK_UP, restart(true, true)]),
+    ("restore", |_| vec![restore(None, None)]),
+    ("back-up,restore", |_| vec![BACK_UP, restore(None, None)]),
+    ("...-encrypted", |_| vec![BACK_UP, restore(Some(true), None)]),
+    ("...-under-other", |_| vec![BACK_UP, restore(Some(true), Some("other"))]),
+    ("...-unencrypted", |_| vec![BACK_UP, restore(Some(false), None)]),
+    ("...-under-the-key", |key| vec![BACK_UP, restore(None, Some(key))]),
+    ("...,attach", |_| {
+        vec![BACK_UP, restore(None, None), Verb::DiskAttach("log", Mode::ReadWrite)]
+    }),
+    ("...,restart", |_| vec![BACK_UP, restore(None, None), restart(true, true)]),
+    ("...-over-the-disk", |_| {
+        vec![BACK_UP, Verb::DiskRestore(Restored { name: "db", ..from_backup() })]
+    }),
+    ("...-smaller", |_| {
+        vec![BACK_UP, Verb::DiskRestore(Restored { size: Some(MIB / 2), ..from_backup() })]
+    }),
+    ("back-up,30-days,restore", |_| vec![BACK_UP, Verb::Pass(30), restore(None, None)]),
+    ("...,enable,restore", |key| vec![BACK_UP, Verb::KeyEnable(key), restore(None, None)]),
+];
+
+/// The disk is deleted, or its key made anew: the backup stays what it was (RULES P3, K9).
+const WITHOUT_DISK_ROWS: [(&str, Steps); 3] = [
+    ("back-up,delete-disk", |_| vec![BACK_UP, Verb::DiskDelete("db")]),
+    ("...,restore", |_| vec![BACK_UP, Verb::DiskDelete("db"), restore(None, None)]),
+    ("...,key-anew,restore", |key| {
+        vec![
+            BACK_UP,
+            Verb::DiskDelete("db"),
+            Verb::KeyCreate(key, Origin::Kms),
+            restore(None, None),
+        ]
+    }),
+];
+
 const PROJECT_ROWS: [(&str, Steps); 5] = [
     ("agency-create", |_| vec![Verb::AgencyCreate]),
     ("agency-delete", |_| vec![Verb::AgencyDelete]),
@@ -134,6 +188,16 @@ const PROJECT_ROWS: [(&str, Steps); 5] = [
 
 const ATTACH: Verb = Verb::DiskAttach("db", Mode::ReadWrite);
 const DETACH: Verb = Verb::DiskDetach("db", Detach::Idle);
+
+const BACK_UP: Verb = Verb::BackupCreate("db", "monday");
+
+fn from_backup() -> Restored {
+    Restored { name: "log", backup: "monday", size: None, encrypted: None, key: None }
+}
+
+fn restore(encrypted: Option<bool>, key: Option<&'static str>) -> Verb {
+    Verb::DiskRestore(Restored { encrypted, key, ..from_backup() })
+}
 
 fn new_disk(name: &'static str, encrypted: Option<bool>, key: Option<&'static str>) -> Verb {
     Verb::DiskCreate(NewDisk { name, size: MIB, encrypted, key, sector: 4096 })

@@ -20,6 +20,12 @@ pub enum Verb {
     DiskExtend(&'static str, u64),
     DiskRewrap(&'static str),
     DiskDelete(&'static str),
+    /// A new disk with the content of a backup.
+    DiskRestore(Restored),
+    /// The disk, and the name of its backup.
+    BackupCreate(&'static str, &'static str),
+    BackupVerify(&'static str),
+    BackupDelete(&'static str),
     /// Fills one of [`SLOTS`] with a byte.
     Write(&'static str, usize, u8),
     KeyCreate(&'static str, Origin),
@@ -52,6 +58,16 @@ pub struct NewDisk {
     pub encrypted: Option<bool>,
     pub key: Option<&'static str>,
     pub sector: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restored {
+    pub name: &'static str,
+    pub backup: &'static str,
+    /// `None` is that of the backup.
+    pub size: Option<u64>,
+    pub encrypted: Option<bool>,
+    pub key: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +145,19 @@ impl Verb {
             }
             Verb::DiskRewrap(name) => of_disk("disk.rewrap", name),
             Verb::DiskDelete(name) => of_disk("disk.delete", name),
+            Verb::DiskRestore(new) => {
+                let source = format!("backup:{}", new.backup);
+                let mut words = vec![("name", text(new.name)), ("from", source)];
+                words.extend(new.size.map(|size| ("size", size.to_string())));
+                words.extend(new.encrypted.map(|yes| ("encrypted", text(yes_or_no(yes)))));
+                words.extend(new.key.map(|key| ("key", text(key))));
+                ("disk.create", words)
+            }
+            Verb::BackupCreate(disk, name) => {
+                ("backup.create", vec![("disk", text(disk)), ("name", text(name))])
+            }
+            Verb::BackupVerify(name) => ("backup.verify", vec![("name", text(name))]),
+            Verb::BackupDelete(name) => ("backup.delete", vec![("name", text(name))]),
             Verb::KeyCreate(alias, Origin::Kms) => of_key("key.create", alias),
             Verb::KeyCreate(alias, Origin::External) => {
                 with(of_key("key.create", alias), "origin", text("external"))
@@ -183,6 +212,7 @@ impl Verb {
             Verb::WhileAhead(_, verb) => format!("{} under a doubted clock", verb.label()),
             Verb::Restart(restart) if restart.killed => "restart after kill".to_owned(),
             Verb::Restart(_) => "restart".to_owned(),
+            Verb::DiskRestore(_) => "disk.create from a backup".to_owned(),
             verb => {
                 let (op, _) = verb.request(|_| String::new()).expect("the rest are commands");
                 op.to_owned()
@@ -197,12 +227,7 @@ impl fmt::Display for Verb {
         match self {
             Verb::DiskCreate(new) => {
                 write!(f, "evsfs disk create {} --size {}", new.name, new.size)?;
-                match new.encrypted {
-                    Some(true) => write!(f, " --encrypted")?,
-                    Some(false) => write!(f, " --unencrypted")?,
-                    None => {}
-                }
-                new.key.map_or(Ok(()), |key| write!(f, " --key {key}"))?;
+                write_encryption(f, new.encrypted, new.key)?;
                 write!(f, " --sector-size {}", new.sector)
             }
             Verb::DiskAttach(name, Mode::ReadWrite) => write!(f, "evsfs disk attach {name}"),
@@ -219,6 +244,14 @@ impl fmt::Display for Verb {
             Verb::DiskExtend(name, size) => write!(f, "evsfs disk extend {name} --size {size}"),
             Verb::DiskRewrap(name) => write!(f, "evsfs disk rewrap {name}"),
             Verb::DiskDelete(name) => write!(f, "evsfs disk delete {name} --yes"),
+            Verb::DiskRestore(new) => {
+                write!(f, "evsfs disk create {} --from backup:{}", new.name, new.backup)?;
+                new.size.map_or(Ok(()), |size| write!(f, " --size {size}"))?;
+                write_encryption(f, new.encrypted, new.key)
+            }
+            Verb::BackupCreate(disk, name) => write!(f, "evsfs backup create {disk} {name}"),
+            Verb::BackupVerify(name) => write!(f, "evsfs backup verify {name}"),
+            Verb::BackupDelete(name) => write!(f, "evsfs backup delete {name} --yes"),
             Verb::Write(name, slot, byte) => {
                 let (offset, len) = SLOTS[*slot];
                 write!(f, "pwrite {name}, {len} bytes {byte:#04x} at {offset}")
@@ -263,6 +296,19 @@ impl fmt::Display for Verb {
             }
         }
     }
+}
+
+fn write_encryption(
+    f: &mut fmt::Formatter<'_>,
+    encrypted: Option<bool>,
+    key: Option<&str>,
+) -> fmt::Result {
+    match encrypted {
+        Some(true) => write!(f, " --encrypted")?,
+        Some(false) => write!(f, " --unencrypted")?,
+        None => {}
+    }
+    key.map_or(Ok(()), |key| write!(f, " --key {key}"))
 }
 
 impl fmt::Display for Line {

@@ -1,5 +1,5 @@
 //! The whole project beside a model of it: RULES 2, 3 and 5 as plain data (`model`, over the rules of
-//! keys in `tests/support/key_rules.rs`), and the real service in this process or behind a mount.
+//! keys in `tests/support/key_rules.rs`, with those of backups in `backup_rules`), and the real service in this process or behind a mount.
 //!
 //! * `cells`: every operation in every state of the key, on a disk attached or not, by every caller,
 //!   one by one, held against `tables.txt`;
@@ -14,6 +14,7 @@ mod key_rules;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup_rules;
 mod callers;
 mod cells;
 mod command;

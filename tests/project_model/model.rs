@@ -1,5 +1,7 @@
-//! The reference model: RULES 2, 3 and 5 as plain data, and nothing of the service.
+//! The reference model: RULES 2, 3 and 5 as plain data, and nothing of the service. What it says of
+//! backups (RULES P2 to P4) is in `backup_rules`.
 
+use crate::backup_rules::Backup;
 use crate::callers::Who;
 use crate::command::{Detach, Line, MIB, Mode, NewDisk, Origin, Restart, SLOTS, Verb};
 use crate::key_rules::{DAY, DEFAULT, Keys, OK};
@@ -15,6 +17,7 @@ const TIB: u64 = 1 << 40;
 pub struct Project {
     pub keys: Keys,
     pub disks: BTreeMap<&'static str, Disk>,
+    pub backups: BTreeMap<&'static str, Backup>,
     agency: Agency,
     /// What the project has chosen; `None` when it never did.
     default_encryption: Option<Choice>,
@@ -24,11 +27,11 @@ pub struct Project {
 /// A disk.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    owner: Who,
-    size: u64,
-    sector: u64,
+    pub owner: Who,
+    pub size: u64,
+    pub sector: u64,
     /// Which key, by its number, and which version of it wraps the data key.
-    key: Option<(u32, u32)>,
+    pub key: Option<(u32, u32)>,
     pub attached: Option<Mode>,
     /// The code of the reason why it was not attached again.
     error: Option<&'static str>,
@@ -59,6 +62,7 @@ impl Project {
         Project {
             keys,
             disks: BTreeMap::new(),
+            backups: BTreeMap::new(),
             agency: Agency::Never,
             default_encryption: None,
             clock,
@@ -103,7 +107,15 @@ impl Project {
 
     fn command(&mut self, who: Who, verb: &Verb, now: Timestamp) -> Outcome {
         match verb {
-            Verb::DiskCreate(new) => self.create_disk(who, new),
+            Verb::DiskCreate(new) => self.create_disk(who, new, [0; SLOTS.len()]),
+            Verb::DiskRestore(new) => self.restore_disk(who, new),
+            Verb::BackupCreate(disk, name) => self.create_backup(who, disk, name),
+            Verb::BackupVerify(name) => self.usable_backup(who, name).map(drop),
+            Verb::BackupDelete(name) => {
+                self.usable_backup(who, name)?;
+                self.backups.remove(name);
+                Ok(())
+            }
             Verb::DiskAttach(name, mode) => {
                 let disk = self.usable(who, name)?;
                 if disk.attached.is_some() {
@@ -223,13 +235,13 @@ impl Project {
     }
 
     /// RULES D2 to D4, D11, D12, A2 to A4.
-    fn create_disk(&mut self, who: Who, new: &NewDisk) -> Outcome {
+    pub fn create_disk(&mut self, who: Who, new: &NewDisk, content: [u8; SLOTS.len()]) -> Outcome {
         if !who.creates_disks() {
             return Err(DENIED);
         }
         check_size(new.size, new.sector)?;
         let default = self.default_encryption;
-        let encrypted = new.encrypted.unwrap_or(default != Some(Choice::Off));
+        let encrypted = new.encrypted.unwrap_or(self.encrypts_by_default());
         if !encrypted && new.key.is_some() {
             return Err(Refusal::new("invalid"));
         }
@@ -258,10 +270,14 @@ impl Project {
             key,
             attached: None,
             error: None,
-            content: [0; SLOTS.len()],
+            content,
         };
         self.disks.insert(new.name, disk);
         Ok(())
+    }
+
+    pub fn encrypts_by_default(&self) -> bool {
+        self.default_encryption != Some(Choice::Off)
     }
 
     fn choose_default_encryption(&mut self, who: Who, key: Option<&str>) -> Outcome {
@@ -307,7 +323,7 @@ impl Project {
     }
 
     /// RULES A2, A4.
-    fn require_agency(&self, who: Who) -> Outcome {
+    pub fn require_agency(&self, who: Who) -> Outcome {
         match (self.agency, who.manages_keys()) {
             (Agency::Present, _) => Ok(()),
             (Agency::Never, true) => Err(Refusal::coded("no-agency", "EVS.2143")),
@@ -318,7 +334,7 @@ impl Project {
     }
 
     /// RULES D4, D5: the version that wraps new data keys, if the key can be used.
-    fn open_data_key(&self, key: u32) -> Result<u32, Refusal> {
+    pub fn open_data_key(&self, key: u32) -> Result<u32, Refusal> {
         match (self.keys.usability(key), self.keys.by_serial(key)) {
             (OK, Some((_, key))) => Ok(key.version),
             (code, _) => Err(Refusal::of_use(code).of_disk()),
@@ -326,7 +342,7 @@ impl Project {
     }
 
     /// RULES A5, A7.
-    fn usable(&self, who: Who, name: &str) -> Result<&Disk, Refusal> {
+    pub fn usable(&self, who: Who, name: &str) -> Result<&Disk, Refusal> {
         if !who.is_known() {
             return Err(DENIED);
         }
@@ -354,17 +370,15 @@ impl Project {
             agency: self.agency == Agency::Present,
             default_encryption: default_encryption.to_owned(),
             disks: visible.map(|(name, disk)| self.disk_row(name, disk)).collect(),
+            backups: self.backup_rows(who),
             keys: keys.into_iter().map(|alias| self.key_row(who, alias)).collect(),
         }
     }
 
     fn disk_row(&self, name: &str, disk: &Disk) -> DiskRow {
         let key = disk.key.map(|(serial, version)| {
-            let (alias, state) = match self.keys.by_serial(serial) {
-                Some((alias, key)) => (alias, key.state),
-                None => ("gone", "gone"),
-            };
-            (alias.to_owned(), state.to_owned(), version)
+            let (alias, state) = self.shown_key(serial);
+            (alias, state, version)
         });
         DiskRow {
             name: name.to_owned(),
@@ -376,6 +390,15 @@ impl Project {
             read_only: disk.attached == Some(Mode::ReadOnly),
             error: disk.error.map(str::to_owned),
         }
+    }
+
+    /// Alias and state.
+    pub fn shown_key(&self, serial: u32) -> (String, String) {
+        let (alias, state) = match self.keys.by_serial(serial) {
+            Some((alias, key)) => (alias, key.state),
+            None => ("gone", "gone"),
+        };
+        (alias.to_owned(), state.to_owned())
     }
 
     fn key_row(&self, who: Who, alias: &str) -> KeyRow {
@@ -395,6 +418,7 @@ impl Project {
             by_it.filter(|(_, disk, _)| visible(disk) || who.manages_keys()).count()
         };
         let foreign = under.iter().filter(|(_, disk, _)| !visible(disk)).count();
+        let (backups, foreign_backups) = self.backups_under(who, key.serial);
         KeyRow {
             alias: alias.to_owned(),
             state: key.state.to_owned(),
@@ -407,6 +431,8 @@ impl Project {
             disks: names(&|_| true),
             attached_disks: names(&|disk| disk.attached.is_some()),
             foreign_disks: who.manages_keys().then_some(foreign),
+            backups,
+            foreign_backups: who.manages_keys().then_some(foreign_backups),
         }
     }
 }
@@ -418,11 +444,11 @@ impl Disk {
     }
 }
 
-const DENIED: Refusal = Refusal::new("denied");
+pub const DENIED: Refusal = Refusal::new("denied");
 const WRONG_STATUS: Refusal = Refusal::coded("wrong-status", "EVS.1046");
 
 /// RULES D11.
-fn check_size(size: u64, sector: u64) -> Outcome {
+pub fn check_size(size: u64, sector: u64) -> Outcome {
     if !(MIB..=64 * TIB).contains(&size) {
         return Err(Refusal::coded("out-of-range", "EVS.1010"));
     }

@@ -3,12 +3,12 @@
 
 use crate::callers::{Who, users};
 use crate::command::{
-    Detach, Line, Mode, NewDisk, Origin, Restart, SLOTS, Verb, material, yes_or_no,
+    Detach, Line, Mode, NewDisk, Origin, Restart, Restored, SLOTS, Verb, material, yes_or_no,
 };
 use crate::key_rules::{DAY, DEFAULT};
 use crate::model::Project;
 use crate::refusal::{Outcome, Refusal, shown};
-use crate::shown::{DiskRow, KeyRow, Shown};
+use crate::shown::{BackupRow, DiskRow, KeyRow, Shown};
 use crate::support::{ForwardClock, Mount, Needs, Setup, as_user, trial};
 use crate::walks::{Walk, any_walk, command, hold};
 use crate::world::code_of;
@@ -177,11 +177,27 @@ impl<'c> Stand<'c> {
         };
         let (file, text) = self.control_file(verb);
         let done = as_user(who.uid(), || self.mount.write_control(&file, &text));
+        if done.is_ok() {
+            self.see_jobs_done();
+        }
         if let (Some(held), Ok(())) = (held, &done) {
             let dead = errno(held.read_at(&mut [0; 16], 0).unwrap_err());
             assert!(matches!(dead, Errno::NODEV | Errno::IO), "{dead}");
         }
         done.map_err(errno)
+    }
+
+    /// What a command began. What can be refused is refused before a job is made of it: jobs succeed.
+    fn see_jobs_done(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for id in self.names("jobs").unwrap() {
+            let value = |file: &str| self.mount.read_control(&format!("jobs/{id}/{file}"));
+            while value("finished").is_empty() {
+                assert!(Instant::now() < deadline, "job {id} ends");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(value("state"), "done", "{}", value("error"));
+        }
     }
 
     /// Where a command is written, and how.
@@ -191,14 +207,8 @@ impl<'c> Stand<'c> {
         let of_key = |alias: &str, file: &str, text| (format!("keys/{alias}/{file}"), text);
         match verb {
             Verb::DiskCreate(NewDisk { name, size, encrypted, key, sector }) => {
-                let mut text = format!("name={name} size={size} sector-size={sector}");
-                if let Some(yes) = encrypted {
-                    text += &format!(" encrypted={}", yes_or_no(*yes));
-                }
-                if let Some(key) = key {
-                    text += &format!(" key={key}");
-                }
-                ("disks/create".to_owned(), text)
+                let text = format!("name={name} size={size} sector-size={sector}");
+                ("disks/create".to_owned(), text + &encryption(*encrypted, *key))
             }
             Verb::DiskAttach(name, Mode::ReadWrite) => of_disk(name, "attach", "rw".to_owned()),
             Verb::DiskAttach(name, Mode::ReadOnly) => of_disk(name, "attach", "ro".to_owned()),
@@ -209,6 +219,18 @@ impl<'c> Stand<'c> {
             Verb::DiskExtend(name, size) => of_disk(name, "extend", size.to_string()),
             Verb::DiskRewrap(name) => of_disk(name, "rewrap", newline()),
             Verb::DiskDelete(name) => of_disk(name, "delete", (*name).to_owned()),
+            Verb::DiskRestore(Restored { name, backup, size, encrypted, key }) => {
+                let mut text = format!("name={name} from=backup:{backup}");
+                if let Some(size) = size {
+                    text += &format!(" size={size}");
+                }
+                ("disks/create".to_owned(), text + &encryption(*encrypted, *key))
+            }
+            Verb::BackupCreate(disk, name) => {
+                ("backups/create".to_owned(), format!("disk={disk} name={name}"))
+            }
+            Verb::BackupVerify(name) => (format!("backups/{name}/verify"), newline()),
+            Verb::BackupDelete(name) => (format!("backups/{name}/delete"), (*name).to_owned()),
             Verb::KeyCreate(alias, origin) => {
                 let origin = if *origin == Origin::External { "external" } else { "kms" };
                 ("keys/create".to_owned(), format!("alias={alias} origin={origin}"))
@@ -257,6 +279,7 @@ impl<'c> Stand<'c> {
     /// What the control directory shows the user of this thread; `None` if it may not be entered.
     fn shown(&self) -> Option<Shown> {
         let disks = self.names("disks").ok()?;
+        let backups = self.names("backups").ok()?;
         let mut keys = self.names("keys").ok()?;
         keys.retain(|name| name != "evs");
         keys.splice(
@@ -270,6 +293,7 @@ impl<'c> Stand<'c> {
             agency: !self.mount.read_control("agency").is_empty(),
             default_encryption: if is_there { chosen } else { "gone" }.to_owned(),
             disks: disks.iter().map(|name| self.disk_row(name)).collect(),
+            backups: backups.iter().map(|name| self.backup_row(name)).collect(),
             keys: keys.iter().map(|alias| self.key_row(alias)).collect(),
         })
     }
@@ -306,6 +330,21 @@ impl<'c> Stand<'c> {
         }
     }
 
+    fn backup_row(&self, name: &str) -> BackupRow {
+        let value = |file: &str| self.mount.read_control(&format!("backups/{name}/{file}"));
+        BackupRow {
+            name: name.to_owned(),
+            disk: value("disk"),
+            status: value("status"),
+            size: value("size").parse().unwrap(),
+            owner: value("owner").parse().unwrap(),
+            key: (value("encrypted") == "yes").then(|| {
+                let state = value("key-state");
+                (if state == "gone" { "gone".to_owned() } else { value("key") }, state)
+            }),
+        }
+    }
+
     fn key_row(&self, alias: &str) -> KeyRow {
         let value = |file: &str| self.mount.read_control(&format!("keys/{alias}/{file}"));
         let dated = |file: &str| (!value(file).is_empty()).then(|| "a date".to_owned());
@@ -323,6 +362,8 @@ impl<'c> Stand<'c> {
             disks: lines("disks"),
             attached_disks: lines("attached-disks"),
             foreign_disks: value("foreign-disks").parse().ok(),
+            backups: lines("backups"),
+            foreign_backups: value("foreign-backups").parse().ok(),
         }
     }
 
@@ -365,11 +406,15 @@ fn as_files_have_it(before: &Project, expected: Outcome, who: Who, verb: &Verb) 
         | Verb::KeyRotation(alias, _)
         | Verb::KeyImport(alias, ..)
         | Verb::KeyDeleteMaterial(alias) => !before.keys.keys.contains_key(alias),
+        Verb::BackupVerify(name) | Verb::BackupDelete(name) => {
+            before.usable_backup(who, name).is_err()
+        }
         _ => false,
     };
     match verb {
         _ if is_missing && who.is_known() => Err(Refusal::new("not-found")),
         Verb::KeyCreate(..) if !who.manages_keys() => Err(Refusal::new("denied")),
+        Verb::BackupCreate(..) if !who.creates_disks() => Err(Refusal::new("denied")),
         // The file has mode 0400.
         Verb::Write(..) if expected == Err(Refusal::new("protected")) => {
             Err(Refusal::new("denied"))
@@ -383,10 +428,28 @@ fn is_refused_by_the_daemon(refusal: Refusal, verb: &Verb) -> bool {
     match refusal.kind {
         "denied" => false,
         "not-found" => {
-            matches!(verb, Verb::DiskCreate(_) | Verb::DefaultEncryption(_) | Verb::AgencyDelete)
+            matches!(
+                verb,
+                Verb::DiskCreate(_)
+                    | Verb::DiskRestore(_)
+                    | Verb::BackupCreate(..)
+                    | Verb::DefaultEncryption(_)
+                    | Verb::AgencyDelete
+            )
         }
         _ => !matches!(verb, Verb::Write(..)),
     }
+}
+
+fn encryption(encrypted: Option<bool>, key: Option<&str>) -> String {
+    let mut text = String::new();
+    if let Some(yes) = encrypted {
+        text += &format!(" encrypted={}", yes_or_no(yes));
+    }
+    if let Some(key) = key {
+        text += &format!(" key={key}");
+    }
+    text
 }
 
 fn errno(error: std::io::Error) -> Errno {

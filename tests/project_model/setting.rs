@@ -185,6 +185,9 @@ impl Setting {
             (Some(_), _) => changes.push("deleted"),
             (None, _) => {}
         }
+        if after.backups.len() > before.backups.len() {
+            changes.push("backed-up");
+        }
         if new.iter().any(|disk| disk.name == "log") {
             changes.push("created");
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// All that `agency show`, `.evs/default-encryption`, `disk list` and `key list` tell a caller, but
+/// All that `agency show`, `.evs/default-encryption`, `disk list`, `backup list` and `key list` tell a caller, but
 /// ids and times of creation.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Shown {
@@ -10,6 +10,7 @@ pub struct Shown {
     /// `off`, or the alias of the key.
     pub default_encryption: String,
     pub disks: Vec<DiskRow>,
+    pub backups: Vec<BackupRow>,
     pub keys: Vec<KeyRow>,
 }
 
@@ -25,6 +26,17 @@ pub struct DiskRow {
     pub key: Option<(String, String, u32)>,
     pub read_only: bool,
     pub error: Option<String>,
+}
+
+/// A backup. The key is alias and state, as of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupRow {
+    pub name: String,
+    pub disk: String,
+    pub status: String,
+    pub size: u64,
+    pub owner: u32,
+    pub key: Option<(String, String)>,
 }
 
 /// A key.
@@ -43,6 +55,8 @@ pub struct KeyRow {
     pub disks: Vec<String>,
     pub attached_disks: Vec<String>,
     pub foreign_disks: Option<usize>,
+    pub backups: Vec<String>,
+    pub foreign_backups: Option<usize>,
 }
 
 impl Shown {
@@ -69,6 +83,7 @@ impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  agency: {}, default encryption: {}", self.agency, self.default_encryption)?;
         self.disks.iter().try_for_each(|disk| writeln!(f, "  {disk:?}"))?;
+        self.backups.iter().try_for_each(|backup| writeln!(f, "  {backup:?}"))?;
         self.keys.iter().try_for_each(|key| writeln!(f, "  {key:?}"))
     }
 }

@@ -1,7 +1,7 @@
 //! Random walks of the real service beside the model.
 
 use crate::callers::Who;
-use crate::command::{Detach, Line, MIB, Mode, NewDisk, Origin, Restart, SLOTS, Verb};
+use crate::command::{Detach, Line, MIB, Mode, NewDisk, Origin, Restart, Restored, SLOTS, Verb};
 use crate::key_rules::{DEFAULT, SHORT};
 use crate::stand::Stand;
 use crate::support::{Needs, trial};
@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub const DISKS: [&str; 2] = ["db", "log"];
 pub const KEYS: [&str; 3] = ["a", "b", DEFAULT];
+const BACKUPS: [&str; 2] = ["monday", "tuesday"];
 
 /// Walks of a trial; each trial has its own, so that all of them together are 10,000.
 const WALKS: u32 = 2_500;
@@ -179,6 +180,10 @@ pub fn command() -> BoxedStrategy<Verb> {
         2 => (disk(), sizes()).prop_map(|(disk, size)| Verb::DiskExtend(disk, size)),
         4 => disk().prop_map(Verb::DiskRewrap),
         2 => disk().prop_map(Verb::DiskDelete),
+        4 => (disk(), backup()).prop_map(|(disk, name)| Verb::BackupCreate(disk, name)),
+        4 => restored().prop_map(Verb::DiskRestore),
+        1 => backup().prop_map(Verb::BackupVerify),
+        1 => backup().prop_map(Verb::BackupDelete),
         6 => (disk(), 0..SLOTS.len(), 1_u8..=255)
             .prop_map(|(disk, slot, byte)| Verb::Write(disk, slot, byte)),
         3 => (key(), proptest::bool::weighted(0.4)).prop_map(|(key, external)| {
@@ -204,6 +209,26 @@ pub fn command() -> BoxedStrategy<Verb> {
     .boxed()
 }
 
+fn backup() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(&BACKUPS[..])
+}
+
+fn restored() -> impl Strategy<Value = Restored> {
+    let name = proptest::sample::select(&DISKS[..]);
+    let size = proptest::option::weighted(0.3, sizes());
+    (name, backup(), size, encryptions(), keys()).prop_map(
+        |(name, backup, size, encrypted, key)| Restored { name, backup, size, encrypted, key },
+    )
+}
+
+fn encryptions() -> impl Strategy<Value = Option<bool>> {
+    prop_oneof![4 => Just(Some(true)), 2 => Just(None), 2 => Just(Some(false))]
+}
+
+fn keys() -> impl Strategy<Value = Option<&'static str>> {
+    proptest::option::of(proptest::sample::select(&KEYS[..]))
+}
+
 fn materials() -> impl Strategy<Value = u8> {
     prop_oneof![4 => Just(0_u8), 2 => Just(1), 1 => Just(SHORT)]
 }
@@ -220,10 +245,8 @@ fn sizes() -> impl Strategy<Value = u64> {
 
 fn new_disk() -> impl Strategy<Value = NewDisk> {
     let name = proptest::sample::select(&DISKS[..]);
-    let encrypted = prop_oneof![4 => Just(Some(true)), 2 => Just(None), 2 => Just(Some(false))];
-    let key = proptest::option::of(proptest::sample::select(&KEYS[..]));
     let sector = prop_oneof![3 => Just(4096_u64), 1 => Just(512)];
-    (name, sizes(), encrypted, key, sector).prop_map(|(name, size, encrypted, key, sector)| {
-        NewDisk { name, size, encrypted, key, sector }
-    })
+    (name, sizes(), encryptions(), keys(), sector).prop_map(
+        |(name, size, encrypted, key, sector)| NewDisk { name, size, encrypted, key, sector },
+    )
 }

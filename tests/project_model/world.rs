@@ -4,7 +4,7 @@ use crate::callers::{Who, users};
 use crate::command::{Detach, Line, Restart, SLOTS, Verb};
 use crate::key_rules::DAY;
 use crate::refusal::{shown, told};
-use crate::shown::{DiskRow, KeyRow, Shown};
+use crate::shown::{BackupRow, DiskRow, KeyRow, Shown};
 use evsfs::auth::{Authority, Caller, Project};
 use evsfs::config::{CacheMode, Config};
 use evsfs::crypto::Kernel;
@@ -13,12 +13,14 @@ use evsfs::id::{Alias, Name, Uid};
 use evsfs::kms::{Hsm, Kms, SoftHsm};
 use evsfs::records::{DirStore, PrivateDir, Records};
 use evsfs::service::{
-    Attachment, Command, DiskInfo, Fields, KeyInfo, NoKernelCache, Parts, Reply, Service, Settings,
+    Attachment, BackupInfo, Command, DiskInfo, Fields, KeyInfo, NoKernelCache, Parts, Reply,
+    Service, Settings, StartedJob,
 };
 use evsfs::sys::{Clock, ManualClock};
 use evsfs::units::{ByteOffset, SectorSize};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// When every world begins.
@@ -129,8 +131,10 @@ impl World {
             self.service().close_all();
         }
         // A killed daemon holds no payload any more.
-        let service = self.service.take().and_then(Arc::into_inner);
-        drop(service.expect("nothing works for the daemon"));
+        let service = self.service.take().unwrap();
+        // Who has done a job lets go of the service a moment after it has told of its end.
+        wait_until("nothing works for the daemon", || Arc::strong_count(&service) == 1);
+        drop(service);
         self.clock.advance(DAY * restart.days);
         self.start(restart.reattach);
     }
@@ -152,6 +156,9 @@ impl World {
             _ => None,
         };
         let done = self.service().execute(caller(who), command);
+        if let Ok(Reply::Started(StartedJob { job })) = &done {
+            self.see_done(&job.to_string());
+        }
         if let (Some(held), Ok(_)) = (held, &done) {
             // RULES D8: the open file is dead, and the data key gone.
             let read = held.disk().read_at(ByteOffset::ZERO, &mut [0; 16]);
@@ -159,6 +166,20 @@ impl World {
             assert!(held.disk().is_revoked() && held.attachment().open().is_err());
         }
         done.map(drop)
+    }
+
+    /// What can be refused is refused before a job is made of it: jobs succeed.
+    fn see_done(&self, id: &str) {
+        wait_until("the job ends", || {
+            let mut fields = Fields::new();
+            fields.insert_text("id", id).unwrap();
+            let show = Command::from_request("job.show", fields).unwrap();
+            let Reply::Job(job) = self.service().execute(caller(Who::Root), show).unwrap() else {
+                panic!("a job")
+            };
+            assert!(job.error.is_none(), "{job:?}");
+            job.finished.is_some()
+        });
     }
 
     fn attachment(&self, name: &str) -> Option<Arc<Attachment>> {
@@ -216,6 +237,9 @@ impl World {
             }
         };
         let Reply::Keys(keys) = self.ask(who, "key.list").unwrap() else { panic!("keys") };
+        let Reply::Backups(backups) = self.ask(who, "backup.list").unwrap() else {
+            panic!("backups")
+        };
         let Reply::Agency(agency) = self.ask(who, "agency.show").unwrap() else { panic!("agency") };
         let default = self.ask(who, "default-encryption.show").unwrap();
         let Reply::DefaultEncryption(default) = default else { panic!("default encryption") };
@@ -231,12 +255,21 @@ impl World {
             agency: agency.present,
             default_encryption,
             disks: disks.into_iter().map(disk_row).collect(),
+            backups: backups.into_iter().map(backup_row).collect(),
             keys: keys.into_iter().map(key_row).collect(),
         })
     }
 
     fn ask(&self, who: Who, op: &str) -> Result<Reply> {
         self.service().execute(caller(who), Command::from_request(op, Fields::new())?)
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
     }
 }
 
@@ -281,6 +314,22 @@ fn disk_row(disk: DiskInfo) -> DiskRow {
     }
 }
 
+fn backup_row(backup: BackupInfo) -> BackupRow {
+    assert_eq!(backup.encrypted, backup.key.is_some());
+    let key = backup.key.zip(backup.key_state).map(|(key, state)| {
+        let key = if state == "gone" { "gone".to_owned() } else { key };
+        (key, state.to_owned())
+    });
+    BackupRow {
+        name: backup.name.to_string(),
+        disk: backup.disk.to_string(),
+        status: backup.status.to_owned(),
+        size: backup.size,
+        owner: backup.owner.get(),
+        key,
+    }
+}
+
 /// The code at the end of a reason.
 pub fn code_of(reason: &str) -> String {
     let code = reason.rsplit_once('(').and_then(|(_, code)| code.strip_suffix(')'));
@@ -301,5 +350,7 @@ fn key_row(key: KeyInfo) -> KeyRow {
         disks: names(key.disks),
         attached_disks: names(key.attached_disks),
         foreign_disks: key.foreign_disks,
+        backups: names(key.backups),
+        foreign_backups: key.foreign_backups,
     }
 }

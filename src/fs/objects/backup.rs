@@ -4,11 +4,12 @@ use super::object::Object;
 use crate::auth::Caller;
 use crate::error::Result;
 use crate::fs::files::control_files;
+use crate::fs::handle::Handle;
 use crate::fs::namespace::Namespace;
 use crate::fs::values::{gone, yes_or_no};
 use crate::fs::verbs::{not_written, wants};
 use crate::id::{BackupId, Name};
-use crate::service::{BackupCommand, BackupInfo, Command};
+use crate::service::{BackupCommand, BackupInfo, BackupStatus, Command};
 
 control_files! {
     /// The files of a backup's control directory.
@@ -25,6 +26,10 @@ control_files! {
         Created = "created" Value,
         Parent = "parent" Value,
         Chain = "chain" Value,
+        Imported = "imported" Value,
+        Error = "error" Value,
+        Data = "data" Both,
+        Finish = "finish" Verb,
         Verify = "verify" Verb,
         Delete = "delete" Verb,
     }
@@ -63,6 +68,8 @@ impl Namespace {
         let name = entry.name().clone();
         match file {
             BackupFile::Verify if text.is_empty() => Ok(BackupCommand::Verify(name, None).into()),
+            BackupFile::Finish if text.is_empty() => Ok(BackupCommand::Finish(name).into()),
+            BackupFile::Finish => Err(wants("finish", "a newline")),
             BackupFile::Verify => Err(wants("verify", "a newline")),
             BackupFile::Delete if text == name.as_str() => {
                 Ok(BackupCommand::Delete(name, None).into())
@@ -71,13 +78,48 @@ impl Namespace {
             _ => Err(not_written()),
         }
     }
+
+    /// Permission bits of `data`: written while it is imported, read when it is whole.
+    pub(super) fn backup_data(&self, caller: Caller, id: BackupId) -> Result<u16> {
+        let entry = self.service().visible_backup(caller, id).ok_or_else(gone)?;
+        let status = entry.state().status;
+        Ok(match status {
+            BackupStatus::Importing => 0o200,
+            BackupStatus::Available => 0o400,
+            BackupStatus::Creating
+            | BackupStatus::Merging
+            | BackupStatus::Deleting
+            | BackupStatus::ErrorDeleting => 0,
+        })
+    }
+
+    /// Opens `data`.
+    pub(super) fn open_backup_data(
+        &self,
+        caller: Caller,
+        id: BackupId,
+        for_writing: bool,
+    ) -> Result<Handle> {
+        let service = self.service();
+        let entry = service.visible_backup(caller, id).ok_or_else(gone)?;
+        match for_writing {
+            true => {
+                let upload = service.open_backup_upload(caller, &entry)?;
+                Ok(Handle::BackupUpload { caller, upload })
+            }
+            false => {
+                let export = service.open_backup_export(caller, &entry)?;
+                Ok(Handle::BackupExport { caller, export })
+            }
+        }
+    }
 }
 
 fn shown(backup: &BackupInfo, file: BackupFile) -> String {
     let names = |list: &[Name]| list.iter().map(Name::as_str).collect::<Vec<_>>().join(" ");
     let value = match file {
         BackupFile::Id => backup.id.to_string(),
-        BackupFile::Disk => backup.disk.to_string(),
+        BackupFile::Disk => backup.disk.as_ref().map(Name::to_string).unwrap_or_default(),
         BackupFile::Status => backup.status.to_owned(),
         BackupFile::Size => backup.size.to_string(),
         BackupFile::Stored => backup.stored.map(|bytes| bytes.to_string()).unwrap_or_default(),
@@ -88,7 +130,11 @@ fn shown(backup: &BackupInfo, file: BackupFile) -> String {
         BackupFile::Created => backup.created.clone(),
         BackupFile::Parent => backup.parent.as_ref().map(Name::to_string).unwrap_or_default(),
         BackupFile::Chain => names(&backup.chain),
-        BackupFile::Verify | BackupFile::Delete => String::new(),
+        BackupFile::Imported => backup.imported.clone().unwrap_or_default(),
+        BackupFile::Error => backup.error.clone().unwrap_or_default(),
+        BackupFile::Data | BackupFile::Finish | BackupFile::Verify | BackupFile::Delete => {
+            String::new()
+        }
     };
     value + "\n"
 }

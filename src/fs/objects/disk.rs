@@ -114,7 +114,8 @@ impl Namespace {
     /// Opens `data`, to write it, and to read again what was written.
     pub(in crate::fs) fn open_disk_data(&self, caller: Caller, id: DiskId) -> Result<Handle> {
         let entry = self.service().visible_disk(caller, id).ok_or_else(gone)?;
-        self.service().open_disk_upload(caller, &entry).map(Handle::DiskUpload)
+        let upload = self.service().open_disk_upload(caller, &entry)?;
+        Ok(Handle::DiskUpload { caller, upload })
     }
 }
 

@@ -1,9 +1,13 @@
 //! From an object to the file of its noun.
 
+use super::backup::BackupFile;
+use super::disk::DiskFile;
+use super::image::ImageFile;
 use super::object::{Collection, Object, ObjectFile};
 use crate::auth::{Action, Caller};
 use crate::error::Result;
-use crate::fs::namespace::Namespace;
+use crate::fs::handle::Handle;
+use crate::fs::namespace::{CONTROL_FILE_SIZE, Namespace};
 use crate::service::Command;
 
 impl Collection {
@@ -88,6 +92,48 @@ impl Namespace {
             | ObjectFile::Server(..)
             | ObjectFile::Job(..) => true,
             ObjectFile::Key(_, file) => self.operates_key(caller, file),
+        }
+    }
+
+    /// Size and permission bits of a file of content, `data`; `None` for other files. What a stream
+    /// is long is not known, so that it claims the size of a control file.
+    ///
+    /// # Errors
+    /// `not-found` when the object has gone.
+    pub(in crate::fs) fn data_attributes(
+        &self,
+        caller: Caller,
+        file: ObjectFile,
+    ) -> Option<Result<(u64, u16)>> {
+        match file {
+            ObjectFile::Disk(id, DiskFile::Data) => Some(self.disk_data(caller, id)),
+            ObjectFile::Image(id, ImageFile::Data) => Some(self.image_data(caller, id)),
+            ObjectFile::Backup(id, BackupFile::Data) => {
+                Some(self.backup_data(caller, id).map(|mode| (CONTROL_FILE_SIZE, mode)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens a file of content; `None` for other files.
+    ///
+    /// # Errors
+    /// `not-found`; `wrong-status`; what keeps it from being given out or taken.
+    pub(in crate::fs) fn open_data(
+        &self,
+        caller: Caller,
+        file: ObjectFile,
+        for_writing: bool,
+    ) -> Option<Result<Handle>> {
+        match file {
+            ObjectFile::Disk(id, DiskFile::Data) => Some(self.open_disk_data(caller, id)),
+            ObjectFile::Image(id, ImageFile::Data) => {
+                Some(self.open_image_data(caller, id, for_writing))
+            }
+            ObjectFile::Backup(id, BackupFile::Data) => {
+                Some(self.open_backup_data(caller, id, for_writing))
+            }
+            _ => None,
         }
     }
 

@@ -74,7 +74,7 @@ impl Namespace {
 
     /// Size and permission bits of `data`: written while it is imported, read when it is there and
     /// not encrypted.
-    pub(in crate::fs) fn image_data(&self, caller: Caller, id: ImageId) -> Result<(u64, u16)> {
+    pub(super) fn image_data(&self, caller: Caller, id: ImageId) -> Result<(u64, u16)> {
         let entry = self.service().visible_image(caller, id).ok_or_else(gone)?;
         let state = entry.state();
         let mode = match state.status {
@@ -86,7 +86,7 @@ impl Namespace {
     }
 
     /// Opens `data`.
-    pub(in crate::fs) fn open_image_data(
+    pub(super) fn open_image_data(
         &self,
         caller: Caller,
         id: ImageId,
@@ -94,8 +94,14 @@ impl Namespace {
     ) -> Result<Handle> {
         let entry = self.service().visible_image(caller, id).ok_or_else(gone)?;
         match for_writing {
-            true => self.service().open_image_upload(caller, &entry).map(Handle::ImageUpload),
-            false => self.service().open_image_content(caller, &entry).map(Handle::ImageContent),
+            true => {
+                let upload = self.service().open_image_upload(caller, &entry)?;
+                Ok(Handle::ImageUpload { caller, upload })
+            }
+            false => {
+                let content = self.service().open_image_content(caller, &entry)?;
+                Ok(Handle::ImageContent { caller, content })
+            }
         }
     }
 }

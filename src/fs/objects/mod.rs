@@ -14,5 +14,4 @@ mod object;
 mod server;
 
 pub use disk::DiskFile;
-pub use image::ImageFile;
 pub use object::{Collection, Object, ObjectFile};

@@ -1,7 +1,9 @@
 //! The backups of the project, by name and by id.
 
+use super::import::Received;
 use super::record::BackupRecord;
-use super::status::{BackupEvent, BackupStatus, refused};
+use super::status::{BackupEvent, BackupStatus};
+use super::stream::{InStream, Streams};
 use crate::archive::ArchiveRecord;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{BackupId, DiskId, Name, Uid};
@@ -14,7 +16,6 @@ pub struct BackupEntry {
     id: BackupId,
     name: Name,
     owner: Uid,
-    disk: DiskId,
     // Protects all that changes. A leaf: nothing is called under it.
     state: Mutex<BackupState>,
 }
@@ -25,6 +26,12 @@ pub struct BackupState {
     pub status: BackupStatus,
     /// The record as it was last saved.
     pub record: BackupRecord,
+    /// The damage that was found in it since the daemon started, until it is verified.
+    pub error: Option<String>,
+    /// Whether somebody writes its content.
+    pub(super) has_writer: bool,
+    /// Where the content goes meanwhile.
+    pub(super) upload: Option<Arc<InStream<Received>>>,
     // Readers of chains that it is part of.
     holds: usize,
 }
@@ -35,6 +42,7 @@ pub struct Backups {
     // Protects membership, and makes holding a chain and beginning a deletion one step each. Held
     // for look-ups only, never across I/O.
     members: RwLock<Members>,
+    streams: Streams,
 }
 
 #[derive(Default)]
@@ -50,8 +58,14 @@ impl BackupEntry {
             id: record.id,
             name: record.name.clone(),
             owner: record.owner,
-            disk: record.disk,
-            state: Mutex::new(BackupState { status, record, holds: 0 }),
+            state: Mutex::new(BackupState {
+                status,
+                record,
+                error: None,
+                has_writer: false,
+                upload: None,
+                holds: 0,
+            }),
         }
     }
 
@@ -68,11 +82,6 @@ impl BackupEntry {
     /// The backup's owner.
     pub fn owner(&self) -> Uid {
         self.owner
-    }
-
-    /// Of which disk it is.
-    pub fn disk(&self) -> DiskId {
-        self.disk
     }
 
     /// The changing part, locked.
@@ -141,10 +150,18 @@ impl Backups {
         self.members.read().by_name.values().cloned().collect()
     }
 
-    /// The newest whole backup of a disk that no other is built upon.
+    /// Exports and imports.
+    pub(super) fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// The newest whole backup made of a disk here that no other is built upon.
     pub(super) fn head_of(&self, disk: DiskId) -> Option<Arc<BackupEntry>> {
         let mut of_disk = self.all();
-        of_disk.retain(|entry| entry.disk() == disk);
+        of_disk.retain(|entry| {
+            let state = entry.state();
+            state.record.disk == disk && state.record.imported.is_none()
+        });
         let parents: Vec<_> = of_disk.iter().filter_map(|entry| entry.parent()).collect();
         of_disk.retain(|entry| {
             !parents.contains(&entry.id()) && entry.state().status == BackupStatus::Available
@@ -193,8 +210,7 @@ impl Backups {
             return Err(Error::new(ErrorKind::InUse, message)
                 .remedy("evsfs job list, and try again when its reader has ended"));
         }
-        let next = state.status.after(BackupEvent::Delete);
-        state.status = next.ok_or_else(|| refused(state.status, entry.name(), "delete"))?;
+        state.status = state.status.moved_by(BackupEvent::Delete, entry.name(), "delete")?;
         drop(state);
         children.iter().for_each(|child| child.end(BackupEvent::Merge));
         Ok(children)

@@ -84,6 +84,7 @@ impl Service {
                 disk_name: disk.name().clone(),
                 owner: disk.owner(),
                 created,
+                imported: None,
                 size: record.size().get(),
                 encrypted: record.is_encrypted(),
                 archive: None,
@@ -129,16 +130,18 @@ impl Service {
             }
             None => self.copy_detached(&of_disk, &mut record, mode, context),
         });
-        if let Err(error) = made {
-            if let Err(error) = self.remove_backup_files(record.id) {
-                log::warn!("backup={} left behind half-made: {error}", record.id);
-            }
-            return Err(error);
+        if made.is_err()
+            && let Err(error) = self.remove_backup_files(record.id)
+        {
+            log::warn!("backup={} left behind half-made: {error}", record.id);
         }
+        self.note_end("create", &entry, &made, context);
+        made?;
         entry.state().record = record;
         entry.end(BackupEvent::Created);
         claim.keep();
         work.done();
+        self.tell_of_backup("backup.created", &entry);
         log::info!("backup={} name={} disk={} created", entry.id(), entry.name(), disk.id());
         Ok(())
     }
@@ -227,20 +230,7 @@ impl Service {
 
     /// Removes all of a backup, the record last; what is gone already is no error.
     pub(super) fn remove_backup_files(&self, id: BackupId) -> Result<()> {
-        let place = self.place_of_backup(id);
-        match std::fs::remove_file(place.join(SPILL)) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(
-                    format!("removing the scratch file in {}", place.display()),
-                    cause,
-                ));
-            }
-            _ => {}
-        }
-        crate::archive::Archive::remove_files(&place)?;
-        self.records.remove(&BackupRecord::path_of(id)?)?;
-        // Again, for the directory, which the record was in.
-        crate::archive::Archive::remove_files(&place)
+        self.home_of_backup(id)?.remove(&self.records)
     }
 
     /// A name that says of what and of when it is.

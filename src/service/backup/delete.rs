@@ -3,7 +3,7 @@
 use super::catalogue::BackupEntry;
 use super::held::archive_of;
 use super::record::BackupStage;
-use super::status::BackupEvent;
+use super::status::{BackupEvent, BackupStatus};
 use crate::archive::merge_into_child;
 use crate::auth::Permit;
 use crate::error::Result;
@@ -36,6 +36,9 @@ impl Service {
         entry: Arc<BackupEntry>,
         limit: Option<u64>,
     ) -> Result<StartedJob> {
+        if entry.state().status == BackupStatus::Importing {
+            return self.delete_import(permit, entry);
+        }
         let children = self.backups.begin_deletion(&entry)?;
         let deletion = Deletion { entry, children, ending: Some(BackupEvent::Failed) };
         let new = NewJob {
@@ -45,8 +48,20 @@ impl Service {
             limit,
         };
         let job = self.start_job(permit.caller(), new, move |service, context| {
-            service.merge_and_remove(deletion, context)
+            let entry = deletion.entry.clone();
+            let outcome = service.merge_and_remove(deletion, context);
+            service.note_end("delete", &entry, &outcome, context);
+            outcome
         })?;
+        Ok(StartedJob { job: job.id })
+    }
+
+    /// Gives an import up; a job too, for the sake of those who wait for one.
+    fn delete_import(&self, permit: &Permit, entry: Arc<BackupEntry>) -> Result<StartedJob> {
+        let subject = entry.name().to_string();
+        let new = NewJob { kind: JobKind::DeleteBackup, subject, total: None, limit: None };
+        let job =
+            self.start_job(permit.caller(), new, move |service, _| service.give_up_import(&entry))?;
         Ok(StartedJob { job: job.id })
     }
 
@@ -67,6 +82,7 @@ impl Service {
         self.backups.remove(&entry);
         // Nobody sees a deleted backup any more.
         deletion.ending = None;
+        self.tell_of_backup("backup.deleted", &entry);
         log::info!("backup={} name={} deleted", entry.id(), entry.name());
         Ok(())
     }

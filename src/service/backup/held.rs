@@ -1,12 +1,14 @@
 //! A chain of backups that somebody reads.
 
 use super::catalogue::BackupEntry;
+use super::create::SPILL;
 use super::record::BackupRecord;
 use crate::archive::{Archive, ArchiveRecord, Chain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::BackupId;
 use crate::service::Service;
-use std::path::PathBuf;
+use crate::service::archive_home::ArchiveHome;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A backup and all it is built upon. Until this is dropped none of them is deleted or merged.
@@ -60,8 +62,22 @@ impl Service {
 
     /// The directory of a backup.
     pub(super) fn place_of_backup(&self, id: BackupId) -> PathBuf {
-        self.settings.state_dir.join("backups").join(id.to_string())
+        place_of(&self.settings.state_dir, id)
     }
+
+    /// The directory of a backup, with all that may be in it.
+    pub(super) fn home_of_backup(&self, id: BackupId) -> Result<ArchiveHome> {
+        home_of(&self.settings.state_dir, id)
+    }
+}
+
+fn place_of(state_dir: &Path, id: BackupId) -> PathBuf {
+    state_dir.join("backups").join(id.to_string())
+}
+
+pub(super) fn home_of(state_dir: &Path, id: BackupId) -> Result<ArchiveHome> {
+    let record = BackupRecord::path_of(id)?;
+    Ok(ArchiveHome { place: place_of(state_dir, id), record, scratch: SPILL })
 }
 
 /// What the engines need to know of a whole backup.

@@ -24,6 +24,10 @@ pub struct BackupRecord {
     pub owner: Uid,
     /// When it was asked for.
     pub created: jiff::Timestamp,
+    /// When it was imported, if it was: it is then not made of a disk here, and no backup is built
+    /// upon it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub imported: Option<jiff::Timestamp>,
     /// Size of the disk in bytes.
     pub size: u64,
     /// The disk's encryption attribute (RULES P3).

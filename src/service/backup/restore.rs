@@ -1,15 +1,12 @@
 //! Making a disk of a backup (RULES P2, P4).
 
 use super::catalogue::BackupEntry;
-use super::held::archive_of;
-use crate::archive::Sealing;
-use crate::auth::Permit;
-use crate::crypto::SectorCipher;
+use super::held::{HeldChain, archive_of};
+use crate::auth::{Caller, Permit};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
-use crate::kms::Kms;
-use crate::service::{JobKind, NewDisk, NewJob, Service, StartedJob};
-use crate::units::SectorSize;
+use crate::service::fill::UnfilledDisk;
+use crate::service::{JobContext, JobKind, NewDisk, NewJob, Service, StartedJob};
 use std::sync::Arc;
 
 impl Service {
@@ -36,10 +33,13 @@ impl Service {
         }
         let default = archive.is_encrypted() || request.key.is_some() || self.encrypts_by_default();
         request.encrypted.get_or_insert(default);
-        let kms = self.kms_for(caller);
         if let Some(sealing) = archive.sealing() {
             self.require_agency(caller)?;
-            kms.require_usable(sealing.dk.key).map_err(|cause| unreadable(backup.name(), cause))?;
+            self.kms_for(caller).require_usable(sealing.dk.key).map_err(|cause| {
+                Error::new(cause.kind(), unread(backup.name()))
+                    .code(Code::EVS_2040)
+                    .caused_by(cause)
+            })?;
         }
         let job = NewJob {
             kind: JobKind::DiskCreate,
@@ -49,29 +49,33 @@ impl Service {
         };
         let new = self.unfilled_disk(caller, &request)?;
         let job = self.start_job(caller, job, move |service, context| {
-            let chain = service.open_chain(&held)?;
-            context.set_total(chain.content().get());
-            let sealing = chain.newest().record().sealing();
-            let opener = service
-                .cipher_of(&kms, sealing, chain.sector_size())
-                .map_err(|cause| unreadable(held.newest().name(), cause))?;
-            service.fill_disk(caller, new, (&chain, &opener), context).map(drop)
+            let entry = held.newest();
+            let name = new.record.name.clone();
+            let outcome = service.fill_from_backup(caller, &held, new, context);
+            service.note_end("restore", entry, &outcome, context);
+            if outcome.is_ok() {
+                service.tell_of_restored_backup(entry, &name);
+            }
+            outcome
         })?;
         Ok(StartedJob { job: job.id })
     }
 
-    fn cipher_of(
+    fn fill_from_backup(
         &self,
-        kms: &Kms,
-        sealing: Option<&Sealing>,
-        sector: SectorSize,
-    ) -> Result<SectorCipher> {
-        let Some(Sealing { disk, dk }) = sealing else { return Ok(SectorCipher::null(sector)) };
-        SectorCipher::xts_aes_256(kms.open_dk(dk, *disk, sector)?, sector, self.settings.kernel)
+        caller: Caller,
+        held: &HeldChain,
+        new: UnfilledDisk,
+        context: &JobContext<'_>,
+    ) -> Result<()> {
+        let chain = self.open_chain(held)?;
+        context.set_total(chain.content().get());
+        let (dk, sector_size) = (chain.newest().record().bound_dk(), chain.sector_size());
+        let opener = self.open_cipher(caller, dk, sector_size, &|| unread(held.newest().name()))?;
+        self.fill_disk(caller, new, (&chain, &opener), context).map(drop)
     }
 }
 
-fn unreadable(backup: &Name, cause: Error) -> Error {
-    let message = format!("backup {:?} cannot be opened", backup.as_str());
-    Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
+fn unread(backup: &Name) -> String {
+    format!("backup {:?} cannot be opened", backup.as_str())
 }

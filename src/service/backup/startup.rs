@@ -1,10 +1,10 @@
 //! Backups of the last daemon.
 
 use super::catalogue::BackupEntry;
-use super::create::SPILL;
+use super::check::load;
 use super::record::{BackupRecord, BackupStage};
 use super::status::BackupStatus;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::id::BackupId;
 use crate::service::Service;
 use std::sync::Arc;
@@ -26,21 +26,12 @@ impl Service {
 
     fn load_backup(&self, directory: &str) -> Result<()> {
         let id = BackupId::parse(directory)?;
-        let path = BackupRecord::path_of(id)?;
-        let Some(record) = self.records.load::<BackupRecord>(&path)? else {
-            // Not begun, or deleted: then nothing is in it.
-            return std::fs::remove_dir(self.place_of_backup(id)).map_err(|cause| {
-                let message = format!("{path} is missing beside the backup's files");
-                Error::new(ErrorKind::Integrity, message)
-                    .remedy("put the record back from a copy of the state directory")
-                    .caused_by(cause)
-            });
-        };
-        let mut record = record.check()?;
-        if record.id != id {
-            let message = format!("{path} is the record of another backup");
-            return Err(Error::new(ErrorKind::Integrity, message));
+        let home = self.home_of_backup(id)?;
+        if home.is_bare(&self.records)? {
+            log::info!("backup={id} was not begun or is deleted, and its directory is removed");
+            return home.remove(&self.records);
         }
+        let mut record = load(&self.records, id)?;
         match record.stage {
             BackupStage::Creating | BackupStage::Deleting => {
                 log::info!("backup={id} was not finished, or being deleted, and is removed");
@@ -50,7 +41,7 @@ impl Service {
             BackupStage::Ready => {}
         }
         // Only there when the crash came between its making and its removal.
-        let _ = std::fs::remove_file(self.place_of_backup(id).join(SPILL));
+        let _ = home.remove_scratch();
         self.backups.add(Arc::new(BackupEntry::new(record, BackupStatus::Available)))
     }
 

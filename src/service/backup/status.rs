@@ -1,13 +1,13 @@
 //! The life of a backup.
 //!
 //! ```text
-//! creating ──▶ available ──▶ deleting ──▶ (gone)
-//!                │   ▲          │ damaged
-//!                ▼   │          ▼
-//!               merging     error-deleting ──▶ deleting
+//! importing ──▶ creating ──▶ available ──▶ deleting ──▶ (gone)
+//!     │                       │   ▲          │ damaged
+//!     ▼                       ▼   │          ▼
+//!  deleting ──▶ (gone)       merging     error-deleting ──▶ deleting
 //! ```
-//! A failed creation leaves nothing; a deletion that failed before it took anything away goes back
-//! to `available`.
+//! A failed creation or import leaves nothing; a deletion that failed before it took anything away
+//! goes back to `available`.
 
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
@@ -15,6 +15,8 @@ use crate::id::Name;
 /// A backup's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackupStatus {
+    /// Its content is being written to `data`.
+    Importing,
     /// Being copied.
     Creating,
     /// Whole.
@@ -30,6 +32,10 @@ pub enum BackupStatus {
 /// What happens to a backup: a verb begins, or its work ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackupEvent {
+    /// All of its content was written to `data`.
+    Received,
+    /// Its import is given up.
+    GiveUp,
     /// It is whole and durable.
     Created,
     /// Its parent is being deleted.
@@ -46,7 +52,8 @@ pub enum BackupEvent {
 
 impl BackupStatus {
     /// Every status.
-    pub const ALL: [BackupStatus; 5] = [
+    pub const ALL: [BackupStatus; 6] = [
+        BackupStatus::Importing,
         BackupStatus::Creating,
         BackupStatus::Available,
         BackupStatus::Merging,
@@ -57,6 +64,7 @@ impl BackupStatus {
     /// The public name.
     pub const fn name(self) -> &'static str {
         match self {
+            BackupStatus::Importing => "importing",
             BackupStatus::Creating => "creating",
             BackupStatus::Available => "available",
             BackupStatus::Merging => "merging",
@@ -70,6 +78,8 @@ impl BackupStatus {
         use BackupEvent as E;
         use BackupStatus as S;
         match (self, event) {
+            (S::Importing, E::Received) => Some(S::Creating),
+            (S::Importing, E::GiveUp) => Some(S::Deleting),
             (S::Creating, E::Created) => Some(S::Available),
             (S::Available, E::Merge) => Some(S::Merging),
             (S::Merging, E::Merged) => Some(S::Available),
@@ -78,6 +88,19 @@ impl BackupStatus {
             (S::Deleting, E::Damaged) => Some(S::ErrorDeleting),
             _ => None,
         }
+    }
+
+    /// The status once a verb has begun with `event`.
+    ///
+    /// # Errors
+    /// `wrong-status` with EVS.1046, naming the status and the verb.
+    pub(super) fn moved_by(
+        self,
+        event: BackupEvent,
+        backup: &Name,
+        verb: &str,
+    ) -> Result<BackupStatus> {
+        self.after(event).ok_or_else(|| refused(self, backup, verb))
     }
 
     /// Refuses a verb that needs a whole backup at rest.
@@ -93,7 +116,7 @@ impl BackupStatus {
 }
 
 /// The refusal of a verb in the wrong status.
-pub(super) fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error {
+fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error {
     let (status, name) = (status.name(), backup.as_str());
     let message = format!("backup {name:?} is {status}, which does not allow {verb}");
     Error::new(ErrorKind::WrongStatus, message)
@@ -103,7 +126,9 @@ pub(super) fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error 
 
 impl BackupEvent {
     /// Every event.
-    pub const ALL: [BackupEvent; 6] = [
+    pub const ALL: [BackupEvent; 8] = [
+        BackupEvent::Received,
+        BackupEvent::GiveUp,
         BackupEvent::Created,
         BackupEvent::Merge,
         BackupEvent::Delete,
@@ -124,6 +149,8 @@ mod tests {
         use BackupEvent as E;
         use BackupStatus as S;
         let allowed = [
+            (S::Importing, E::Received, S::Creating),
+            (S::Importing, E::GiveUp, S::Deleting),
             (S::Creating, E::Created, S::Available),
             (S::Available, E::Merge, S::Merging),
             (S::Available, E::Delete, S::Deleting),

@@ -21,9 +21,17 @@ impl Service {
         let subject = entry.name().to_string();
         let new = NewJob { kind: JobKind::VerifyBackup, subject, total: None, limit };
         let job = self.start_job(permit.caller(), new, move |service, context| {
-            let chain = service.open_chain(&held)?;
-            context.set_total(chain.stored().get());
-            verify(&chain, context).map(drop)
+            let entry = held.newest();
+            let outcome = service.open_chain(&held).and_then(|chain| {
+                context.set_total(chain.stored().get());
+                verify(&chain, context).map(drop)
+            });
+            service.note_end("verify", entry, &outcome, context);
+            if outcome.is_ok() {
+                entry.state().error = None;
+                service.tell_of_backup("backup.verified", entry);
+            }
+            outcome
         })?;
         Ok(StartedJob { job: job.id })
     }

@@ -11,6 +11,10 @@ use crate::service::{BackupMode, Fields, NewBackup, Reply, Service};
 pub enum BackupCommand {
     /// Copy a disk as it is now: a job.
     Create(NewBackup),
+    /// Make one that waits for its content, an export.
+    Import(Name),
+    /// The content is complete.
+    Finish(Name),
     /// All backups the caller may see.
     List,
     /// One backup.
@@ -24,7 +28,9 @@ pub enum BackupCommand {
 impl BackupCommand {
     pub(super) fn from_words(verb: &str, words: &mut Fields) -> Result<Option<BackupCommand>> {
         Ok(Some(match verb {
-            "create" => BackupCommand::Create(new_backup(words)?),
+            "create" => create(words)?,
+            "import" => BackupCommand::Import(words.need_name("name")?),
+            "finish" => BackupCommand::Finish(words.need_name("name")?),
             "list" => BackupCommand::List,
             "show" => BackupCommand::Show(words.need_name("name")?),
             "verify" => BackupCommand::Verify(words.need_name("name")?, words.take_limit()?),
@@ -51,6 +57,14 @@ impl Service {
                 let (disk, permit) = self.usable(caller, &new.disk)?;
                 self.create_backup(&permit, disk, new).map(Reply::Started)
             }
+            BackupCommand::Import(name) => {
+                let permit = self.permit(caller, Action::CreateObject)?;
+                Ok(Reply::Backup(Box::new(self.import_backup(&permit, name)?)))
+            }
+            BackupCommand::Finish(name) => {
+                let (entry, permit) = self.usable_backup(caller, &name)?;
+                Ok(Reply::Backup(Box::new(self.finish_backup(&permit, &entry)?)))
+            }
             BackupCommand::List => {
                 let _permit = self.permit(caller, Action::EnterControl)?;
                 let backups = self.visible_backups(caller);
@@ -71,6 +85,14 @@ impl Service {
                 self.delete_backup(&permit, entry, limit).map(Reply::Started)
             }
         }
+    }
+}
+
+/// One line makes a backup of a disk, or one that waits for its content.
+fn create(words: &mut Fields) -> Result<BackupCommand> {
+    match words.take_flag("import")? {
+        Some(true) => Ok(BackupCommand::Import(words.need_name("name")?)),
+        _ => Ok(BackupCommand::Create(new_backup(words)?)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::key::DAMAGED;
 use super::time::shown_time;
 use crate::error::ErrorKind;
 use crate::id::{BackupId, Name, Uid};
-use crate::service::{BackupEntry, Service};
+use crate::service::{BackupEntry, BackupStatus, Service};
 use serde::Serialize;
 
 /// A backup; the fields are the files of its control directory.
@@ -14,8 +14,8 @@ pub struct BackupInfo {
     pub id: BackupId,
     /// Its name.
     pub name: Name,
-    /// The name the disk had when it was made.
-    pub disk: Name,
+    /// The name the disk had when it was made; not known while it is imported.
+    pub disk: Option<Name>,
     /// Its status.
     pub status: &'static str,
     /// The size of the disk in bytes.
@@ -32,18 +32,22 @@ pub struct BackupInfo {
     pub owner: Uid,
     /// When it was asked for, RFC 3339.
     pub created: String,
+    /// When it was imported, RFC 3339; none for one that was made here.
+    pub imported: Option<String>,
     /// The backup it is built upon; none for a full one.
     pub parent: Option<Name>,
     /// All it is built upon, the newest first.
     pub chain: Vec<Name>,
+    /// The damage that was found in it since the daemon started, until it is verified.
+    pub error: Option<String>,
 }
 
 impl Service {
     /// A backup as replies and control files show it.
     pub fn describe_backup(&self, entry: &BackupEntry) -> BackupInfo {
-        let (record, status) = {
+        let (record, status, error) = {
             let state = entry.state();
-            (state.record.clone(), state.status)
+            (state.record.clone(), state.status, state.error.clone())
         };
         let sealing = record.archive.as_ref().and_then(|archive| archive.sealing());
         let view = sealing.map(|sealing| (sealing.dk.key, self.kms.by_id(sealing.dk.key)));
@@ -51,7 +55,7 @@ impl Service {
         BackupInfo {
             id: record.id,
             name: record.name.clone(),
-            disk: record.disk_name.clone(),
+            disk: (status != BackupStatus::Importing).then(|| record.disk_name.clone()),
             status: status.name(),
             size: record.size,
             stored: record.archive.as_ref().map(|archive| archive.stored().get()),
@@ -67,8 +71,10 @@ impl Service {
             }),
             owner: record.owner,
             created: shown_time(record.created),
+            imported: record.imported.map(shown_time),
             parent: chain.first().cloned(),
             chain,
+            error,
         }
     }
 

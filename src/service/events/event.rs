@@ -1,10 +1,10 @@
 //! One event.
 
 use crate::auth::{AGENCY_NAME, Action};
-use crate::id::{Alias, DiskId, ImageId, JobId, KeyId, Name, ServerId, Uid};
+use crate::id::{Alias, BackupId, DiskId, ImageId, JobId, KeyId, Name, ServerId, Uid};
 use crate::kms::KeyView;
 use crate::service::describe::shown_time;
-use crate::service::{DiskEntry, ImageEntry, JobInfo, ServerEntry};
+use crate::service::{BackupEntry, DiskEntry, ImageEntry, JobInfo, ServerEntry};
 use serde::Serialize;
 
 /// Something that happened, as a line, and what a caller must be allowed in order to read it.
@@ -38,6 +38,34 @@ struct ImageLine<'a> {
     size: u64,
     encrypted: bool,
     owner: Uid,
+}
+
+#[derive(Serialize)]
+struct BackupLine<'a> {
+    name: &'a Name,
+    id: BackupId,
+    size: u64,
+    encrypted: bool,
+    owner: Uid,
+    #[serde(flatten)]
+    news: BackupNews<'a>,
+}
+
+/// What an event of a backup says beside what the backup is.
+#[derive(Serialize, Default)]
+pub(super) struct BackupNews<'a> {
+    /// The disk that was made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_to: Option<&'a Name>,
+    /// What has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verb: Option<&'a str>,
+    /// The code of the failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'a str>,
+    /// The failure in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +121,21 @@ impl Event {
         drop(state);
         let (name, id, owner) = (image.name(), image.id(), image.owner());
         let what = ImageLine { name, id, size, encrypted, owner };
+        Event::new(event, now, what, Action::UseObject { owner })
+    }
+
+    /// Of a backup.
+    pub(super) fn of_backup(
+        event: &str,
+        now: jiff::Timestamp,
+        backup: &BackupEntry,
+        news: BackupNews<'_>,
+    ) -> Event {
+        let state = backup.state();
+        let (size, encrypted) = (state.record.size, state.record.encrypted);
+        drop(state);
+        let (name, id, owner) = (backup.name(), backup.id(), backup.owner());
+        let what = BackupLine { name, id, size, encrypted, owner, news };
         Event::new(event, now, what, Action::UseObject { owner })
     }
 

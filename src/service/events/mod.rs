@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `disk.created`, `.attached`, `.detached`, `.extended`, `.rewrapped`, `.deleted` | the verb went well |
 //! | `image.created`, `.deleted` | an image is ready, or gone |
+//! | `backup.created`, `.deleted`, `.verified` | also `created` when one was imported |
+//! | `backup.restored` | `restored_to` is the disk that was made of it |
+//! | `backup.failed` | `verb` is what failed, with `code` and `message`; damage that export finds stands in `error` |
 //! | `server.created`, `.deleted` | with all its disks |
 //! | `key.created`, `.enabled`, `.disabled`, ... | a key changed, by whomever or by its dates |
 //! | `agency.created`, `agency.deleted` | |

@@ -1,11 +1,13 @@
 //! Where events come from and who reads them.
 
-use super::event::Event;
+use super::event::{BackupNews, Event};
 use super::hub::{EventReader, Events};
 use crate::auth::Caller;
+use crate::error::{Error, Refusal};
+use crate::id::Name;
 use crate::kms::KeyView;
 use crate::service::jobs::Job;
-use crate::service::{DiskEntry, ImageEntry, ServerEntry, Service};
+use crate::service::{BackupEntry, DiskEntry, ImageEntry, ServerEntry, Service};
 
 impl Service {
     /// The last events, to wait for the next.
@@ -39,6 +41,33 @@ impl Service {
 
     pub(in crate::service) fn tell_of_image(&self, event: &str, image: &ImageEntry) {
         self.events.publish(Event::of_image(event, self.clock.now(), image));
+    }
+
+    pub(in crate::service) fn tell_of_backup(&self, event: &str, backup: &BackupEntry) {
+        let nothing_else = BackupNews::default();
+        self.events.publish(Event::of_backup(event, self.clock.now(), backup, nothing_else));
+    }
+
+    pub(in crate::service) fn tell_of_restored_backup(&self, backup: &BackupEntry, disk: &Name) {
+        let news = BackupNews { restored_to: Some(disk), ..BackupNews::default() };
+        self.events.publish(Event::of_backup("backup.restored", self.clock.now(), backup, news));
+    }
+
+    /// Of a verb that has failed.
+    pub(in crate::service) fn tell_of_failed_backup(
+        &self,
+        verb: &str,
+        backup: &BackupEntry,
+        error: &Error,
+    ) {
+        let Refusal { code, message, .. } = Refusal::from(error);
+        let news = BackupNews {
+            verb: Some(verb),
+            code: Some(&code),
+            message: Some(&message),
+            ..BackupNews::default()
+        };
+        self.events.publish(Event::of_backup("backup.failed", self.clock.now(), backup, news));
     }
 
     pub(in crate::service) fn tell_of_server(&self, event: &str, server: &ServerEntry) {

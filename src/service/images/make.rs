@@ -2,17 +2,16 @@
 
 use super::entry::{ImageEntry, ImageStatus, Reserved};
 use super::record::{ImageRecord, Shape};
-use crate::archive::{Archive, Meter, NewArchive, Sealing, write_full};
+use crate::archive::{Meter, NewArchive, Sealing, write_full};
 use crate::auth::Caller;
 use crate::crypto::{SectorCipher, WrappedDk};
 use crate::disk::SealedSource;
-use crate::error::{Code, Error, ErrorKind, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{Alias, DiskId, ImageId, Name};
-use crate::records::PrivateDir;
+use crate::service::archive_home::ArchiveHome;
 use crate::service::describe::shown_time;
 use crate::service::{Service, Stage};
-use crate::units::SectorSize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The file that an import is written to.
@@ -21,7 +20,7 @@ pub(super) const UPLOAD: &str = "upload";
 impl Service {
     /// The directory of an image's record and files.
     pub(super) fn image_place(&self, id: ImageId) -> PathBuf {
-        self.settings.state_dir.join("images").join(id.to_string())
+        place_of(&self.settings.state_dir, id)
     }
 
     pub(super) fn save_image(&self, record: &ImageRecord) -> Result<()> {
@@ -88,26 +87,13 @@ impl Service {
 
     /// Removes files and record, the record last.
     pub(super) fn remove_image_files(&self, id: ImageId) -> Result<()> {
-        let place = self.image_place(id);
-        remove_file(&place.join(UPLOAD))?;
-        Archive::remove_files(&place)?;
-        self.records.remove(&ImageRecord::path_of(id)?)?;
-        // What writers whose removal failed too have left aside of the record.
-        match PrivateDir::open(&place).and_then(|directory| directory.remove_leftovers()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        match std::fs::remove_dir(&place) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io(format!("removing {}", place.display()), error))
-            }
-            _ => Ok(()),
-        }
+        home_of(&self.settings.state_dir, id)?.remove(&self.records)
     }
 
     /// What was imported is in the archive now; a restart removes what stays here.
     pub(super) fn remove_upload(&self, id: ImageId) {
-        if let Err(error) = remove_file(&self.image_place(id).join(UPLOAD)) {
+        let removed = home_of(&self.settings.state_dir, id).and_then(|home| home.remove_scratch());
+        if let Err(error) = removed {
             log::warn!("image={id} its upload stays until the next start: {error}");
         }
     }
@@ -133,36 +119,31 @@ impl Service {
             let message = format!("image {:?} cannot be encrypted", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })?;
-        let cipher = self.cipher_of_image(caller, &record.name, Some((disk, &dk)), sector_size)?;
+        let cipher = self.cipher_of_image(caller, record, Some((disk, &dk)))?;
         Ok((Sealing { disk, dk }, cipher))
     }
 
-    /// The cipher that opens an image's data.
+    /// The cipher that opens an image's data, which is sealed by `dk`, a key bound to a disk.
     ///
     /// # Errors
     /// `no-agency`; `key-unusable` with EVS.2040.
     pub(super) fn cipher_of_image(
         &self,
         caller: Caller,
-        name: &Name,
-        sealing: Option<(DiskId, &WrappedDk)>,
-        sector_size: SectorSize,
+        image: &ImageRecord,
+        dk: Option<(DiskId, &WrappedDk)>,
     ) -> Result<SectorCipher> {
-        let Some((disk, dk)) = sealing else { return Ok(SectorCipher::null(sector_size)) };
-        self.require_agency(caller)?;
-        let dk = self.kms_for(caller).open_dk(dk, disk, sector_size).map_err(|cause| {
-            let message = format!("image {:?} cannot be opened", name.as_str());
-            Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
-        })?;
-        SectorCipher::xts_aes_256(dk, sector_size, self.settings.kernel)
+        self.open_cipher(caller, dk, image.sector_size(), &|| {
+            format!("image {:?} cannot be opened", image.name.as_str())
+        })
     }
 }
 
-fn remove_file(path: &std::path::Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("removing {}", path.display()), error))
-        }
-        _ => Ok(()),
-    }
+fn place_of(state_dir: &Path, id: ImageId) -> PathBuf {
+    state_dir.join("images").join(id.to_string())
+}
+
+pub(super) fn home_of(state_dir: &Path, id: ImageId) -> Result<ArchiveHome> {
+    let record = ImageRecord::path_of(id)?;
+    Ok(ArchiveHome { place: place_of(state_dir, id), record, scratch: UPLOAD })
 }

@@ -17,8 +17,9 @@
 //! | `of_disk`, `copy`, `import` | the three ways |
 //! | `content` | its plain content, read |
 //! | `to_disk` | a disk made from one |
-//! | `delete`, `startup` | the end, and after a crash |
+//! | `delete`, `startup`, `check` | the end, after a crash, and without a daemon |
 
+mod check;
 mod content;
 mod copy;
 mod delete;
@@ -30,9 +31,9 @@ mod record;
 mod startup;
 mod to_disk;
 
+pub use check::check_image;
 pub use content::ImageContent;
 pub use entry::{ImageEntry, ImageStatus, Images};
 pub use import::ImageUpload;
 pub use record::ImageRecord;
-pub use startup::check_image;
 pub(super) use to_disk::{OpenImage, follow_image};

@@ -1,42 +1,15 @@
 //! Images of the last daemon.
 
+use super::check::load;
 use super::entry::{ImageEntry, ImageStatus};
+use super::make::home_of;
 use super::record::ImageRecord;
-use crate::archive::{Archive, Chain};
 use crate::auth::{Action, Caller, Permit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ImageId, Name};
-use crate::records::{RecordPath, Records};
+use crate::records::RecordPath;
 use crate::service::{Service, Stage};
-use std::path::Path;
 use std::sync::Arc;
-
-/// Looks whether an image in a state directory that no daemon works on is whole: its record and its
-/// manifest, and that its data is as long as it must be. `images` is the directory of all of them.
-///
-/// # Errors
-/// `integrity`, naming what is damaged; `wrong-status` for one that a crash left half-made.
-pub fn check_image(records: &Records, images: &Path, directory: &str) -> Result<()> {
-    let record = load(records, ImageId::parse(directory)?)?;
-    let archive = record.filter(|record| record.stage == Stage::Ready).and_then(|r| r.archive);
-    let Some(archive) = archive else {
-        let message = "the image was left half-made or half-deleted";
-        return Err(Error::new(ErrorKind::WrongStatus, message).remedy("mount once"));
-    };
-    Chain::open(vec![Archive::open(&images.join(directory), archive)?]).map(drop)
-}
-
-fn load(records: &Records, id: ImageId) -> Result<Option<ImageRecord>> {
-    let path = ImageRecord::path_of(id)?;
-    let Some(record) = records.load::<ImageRecord>(&path)? else { return Ok(None) };
-    let record = record.check()?;
-    match record.id == id {
-        true => Ok(Some(record)),
-        false => {
-            Err(Error::new(ErrorKind::Integrity, format!("{path} is the record of another image")))
-        }
-    }
-}
 
 impl Service {
     /// Reads all images and removes those that were not finished. A damaged one is left out and
@@ -56,8 +29,15 @@ impl Service {
     fn load_image(&self, directory: &str) -> Result<()> {
         let id = ImageId::parse(directory)?;
         match load(&self.records, id)? {
-            // A crash came before its record was written or after it was removed.
-            None => self.remove_image_files(id),
+            // A crash came before its record was written or after it was removed. What else lies
+            // there without one is kept: it may be put back.
+            None if home_of(&self.settings.state_dir, id)?.is_bare(&self.records)? => {
+                self.remove_image_files(id)
+            }
+            None => {
+                let text = format!("{} is missing", ImageRecord::path_of(id)?);
+                Err(Error::new(ErrorKind::Integrity, text))
+            }
             Some(record) if record.stage != Stage::Ready => {
                 log::info!("image={id} was not finished, or was being deleted, and is removed");
                 self.remove_image_files(id)

@@ -35,12 +35,13 @@ impl Service {
         let hold = entry.hold()?;
         let record = hold.record();
         let chain = self.open_image_chain(&record)?;
-        let sealing = chain.newest().record().sealing().map(|sealing| (sealing.disk, &sealing.dk));
-        let opener = self.cipher_of_image(caller, &record.name, sealing, record.sector_size())?;
+        let opener = self.cipher_of_image(caller, &record, chain.newest().record().bound_dk())?;
         Ok(OpenImage { record, chain, opener, hold })
     }
 
     pub(super) fn open_image_chain(&self, record: &ImageRecord) -> Result<Chain> {
+        // The one that is known here, or somebody has changed it meanwhile.
+        self.records.verify(&ImageRecord::path_of(record.id)?)?;
         let archive = record.archive.clone().ok_or_else(|| {
             let message = format!("image {:?} has no archive yet", record.name.as_str());
             Error::new(ErrorKind::WrongStatus, message).code(Code::EVS_1046)

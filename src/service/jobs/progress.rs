@@ -1,7 +1,7 @@
 //! How far a job has got, and how fast.
 
 use crate::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Over how long a rate is taken: long enough not to flicker.

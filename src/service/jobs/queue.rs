@@ -5,10 +5,10 @@ use super::job::{Job, Wish};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
 use crate::service::Service;
-use crate::sync::Mutex;
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Mutex, has_ended};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// What a job does, on a thread of its own.
 pub type Work = Box<dyn FnOnce(&Service, &JobContext<'_>) -> Result<()> + Send>;
@@ -94,7 +94,7 @@ impl Jobs {
     /// A thread was started.
     pub(super) fn started(&self, thread: JoinHandle<()>) {
         let mut table = self.table.lock();
-        table.handles.retain(|handle| !handle.is_finished());
+        table.handles.retain(|handle| !has_ended(handle));
         table.handles.push(thread);
     }
 

@@ -10,6 +10,7 @@ use crate::auth::{Action, Caller};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::id::JobId;
 use crate::service::{JobInfo, Service};
+use crate::sync::thread;
 use crate::sys;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ impl Service {
         }
         let thread = self.itself().and_then(|service| {
             let run = move || service.run_jobs();
-            std::thread::Builder::new()
+            thread::Builder::new()
                 .name("evsfs-job".to_owned())
                 .spawn(run)
                 .map_err(|cause| Error::io("starting a thread for jobs", cause))

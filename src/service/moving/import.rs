@@ -55,7 +55,11 @@ impl Service {
                 let fits = new.size.is_none_or(|size| default.is_aligned(size.get()));
                 new.sector_size.get_or_insert(if fits { default } else { SectorSize::S512 });
                 let unfilled = self.unfilled_disk(caller, &new)?;
-                let cipher = self.cipher_to_fill(caller, &unfilled.record)?;
+                let record = &unfilled.record;
+                let cipher =
+                    self.open_cipher(caller, record.bound_dk(), record.sector_size(), &|| {
+                        format!("disk {:?} cannot be filled", record.name.as_str())
+                    })?;
                 self.await_upload(unfilled, cipher)
             }
             ImportedContent::Sealed(dk) => {

@@ -1,0 +1,119 @@
+//! `evsfs backup export` and `import`: backups as files.
+//!
+//! What is in such a file the daemon knows alone; here it is a stream of bytes.
+
+use super::data_file::DataFile;
+use super::failure::Outcome;
+use super::new_file::NewFile;
+use super::object::Object;
+use super::request::Request;
+use super::session::Session;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Name;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes copied at once.
+const PIECE: usize = 1 << 20;
+/// How files in a directory that was named are called.
+const EXTENSION: &str = "evsbackup";
+/// Stands for standard input or output.
+const STANDARD: &str = "-";
+
+/// Writes a backup to a new file, into a directory, or to standard output.
+pub(super) fn export(session: &mut Session<'_>, name: &str, file: &Path) -> Outcome {
+    let name = Name::parse(name)?;
+    let backup = session.call(&named("backup.show", &name))?;
+    if file == Path::new(STANDARD) {
+        if std::io::stdout().is_terminal() {
+            let error = Error::new(ErrorKind::Invalid, "an export is nothing for a terminal");
+            return Err(error.remedy("name a file, or send it into a pipe").into());
+        }
+        let data = DataFile::to_read(session, "backups", name.as_str())?;
+        let failed = |cause| Error::io("writing the export to standard output", cause);
+        pour(&data, |bytes| session.stdout.write_all(bytes).map_err(failed))?;
+        return Ok(session.stdout.flush().map_err(failed)?);
+    }
+    let path = placed(file, &name);
+    let target = NewFile::create(&path)?;
+    let data = DataFile::to_read(session, "backups", name.as_str())?;
+    pour(&data, |bytes| target.file().write_all(bytes).map_err(|cause| target.failed(cause)))?;
+    target.finish()?;
+    session.answer(&backup, |_| format!("backup {:?} is in {}\n", name.as_str(), path.display()))
+}
+
+/// Hands all of a backup's content on.
+fn pour(data: &DataFile, mut take: impl FnMut(&[u8]) -> Result<()>) -> Outcome {
+    let mut bytes = vec![0; PIECE];
+    loop {
+        match data.file().read(&mut bytes) {
+            Ok(0) => return Ok(()),
+            Ok(len) => take(&bytes[..len])?,
+            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(data.failed("reading", cause)),
+        }
+    }
+}
+
+/// Makes a backup of a file, of one in a directory, or of standard input. `people` makes the answer.
+pub(super) fn import(
+    session: &mut Session<'_>,
+    name: &str,
+    file: &Path,
+    people: impl FnOnce(&Value) -> String,
+) -> Outcome {
+    let name = Name::parse(name)?;
+    let (mut source, from): (Box<dyn Read>, String) = if file == Path::new(STANDARD) {
+        (Box::new(std::io::stdin()), "standard input".to_owned())
+    } else {
+        let path = placed(file, &name);
+        let opened = File::open(&path);
+        let source =
+            opened.map_err(|cause| Error::io(format!("opening {}", path.display()), cause))?;
+        (Box::new(source), path.display().to_string())
+    };
+    session.call(&named("backup.import", &name))?;
+    // From here on whatever ends this program gives the import up: the daemon sees the file closed.
+    let data = match DataFile::to_write(session, "backups", name.as_str()) {
+        Ok(data) => data,
+        Err(failure) => {
+            // Nobody has it open, so that nothing else gives it up.
+            let _ = session.call(&named("backup.delete", &name));
+            return Err(failure);
+        }
+    };
+    let mut bytes = Vec::with_capacity(PIECE);
+    loop {
+        bytes.clear();
+        let read = (&mut source).take(PIECE as u64).read_to_end(&mut bytes);
+        read.map_err(|cause| Error::io(format!("reading {from}"), cause))?;
+        if bytes.is_empty() {
+            break;
+        }
+        data.file().write_all(&bytes).map_err(|cause| data.failed("writing", cause))?;
+    }
+    let backup = session.call(&named("backup.finish", &name))?;
+    drop(data);
+    let shown = Object::of(&backup);
+    if shown.text("key_state") == "gone" {
+        let key = shown.text("key");
+        session.note(&format!(
+            "the KMS here has no key {key}: no disk can be made of the backup until it has"
+        ));
+    }
+    session.answer(&backup, people)
+}
+
+/// The file that is meant: in a directory it is named after the backup.
+fn placed(file: &Path, name: &Name) -> PathBuf {
+    match file.is_dir() {
+        true => file.join(format!("{name}.{EXTENSION}")),
+        false => file.to_owned(),
+    }
+}
+
+fn named(op: &str, name: &Name) -> Request {
+    Request::new(op).with("name", name.as_str())
+}
