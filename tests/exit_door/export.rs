@@ -2,7 +2,7 @@
 
 use crate::rig::{
     PASSPHRASE, QUICK, TOOLS, decrypted, disk_with_data, disks_of, exported, passphrase_file,
-    project, same, text, with_joined,
+    project, quickened, same, text, with_joined,
 };
 use crate::support::{run, trial, wait_until};
 use libtest_mimic::Trial;
@@ -33,6 +33,7 @@ fn e1_luks1() {
     let parts = [header.as_path(), payload.as_path()];
     with_joined(parts, &["--filter=luks"], &format!("nbdcopy \"$uri\" {}", raw.display()));
     same("nbdkit", &std::fs::read(&raw).unwrap(), &shown);
+    quickened(&mount, &header);
     let raw = mount.scratch().join("qemu.raw");
     let source = "driver=luks,key-secret=s,file.driver=nbd,file.path=$unixsocket";
     let line = format!(
