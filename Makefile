@@ -7,10 +7,10 @@ CARGO ?= cargo
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
-	@echo "make test-slow  the crash and fault suites at length (docs/RELIABILITY.md)"
+	@echo "make test-slow  the crash and fault suites at length, and a guest in QEMU (docs/RELIABILITY.md)"
 	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
-	@echo "make bench      speed of the cipher kernels, disks, the control plane and a mount on this machine"
+	@echo "make bench      speed of the cipher kernels, disks, the control plane, a mount and its backups here"
 	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
 
 demo:
@@ -32,10 +32,12 @@ test: install-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --quiet
 
-test-slow: install-deps
+test-slow:
+	@sh tests/support/install-deps.sh slow
 	EVSFS_SLOW=1 $(CARGO) test --test crash --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --features schedules --test schedules -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --test guest -- --nocapture
 
 test-controls: install-deps
 	$(CARGO) test --quiet --test crash -- --nocapture control_
@@ -54,6 +56,7 @@ bench: install-deps
 	$(CARGO) bench --quiet --bench disk
 	$(CARGO) bench --quiet --bench control_plane
 	@sh benches/mount.sh
+	@python3 benches/backup.py
 
 # The systems take turns in each round, so run it on a quiet machine but not on a special one.
 bench-peers: install-deps

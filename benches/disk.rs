@@ -16,6 +16,7 @@ use evsfs::backing::{Backing, FileBacking, MemoryBacking};
 use evsfs::crypto::{Dk, Kernel, SectorCipher};
 use evsfs::disk::{Access, Disk};
 use evsfs::units::{ByteLen, ByteOffset, SectorSize};
+use std::cell::RefCell;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -26,6 +27,8 @@ const RANDOM: usize = 4 << 10;
 fn main() {
     divan::main();
 }
+
+type Places = Box<dyn Iterator<Item = ByteOffset>>;
 
 /// A kind of disk; without a kernel it is not encrypted.
 #[derive(Clone, Copy)]
@@ -72,6 +75,19 @@ fn read_4k_at_random(bencher: Bencher<'_, '_>, case: Case) {
     let mut places = at_random(RANDOM);
     bencher.counter(BytesCount::new(RANDOM)).bench_local(|| {
         bench.disk.read_with(places.next().unwrap(), RANDOM, |bytes| bytes.len()).unwrap()
+    });
+}
+
+/// Two threads at a time, which share the disk's guards and counters and nothing else.
+#[divan::bench(args = cases(), threads = [2])]
+fn read_4k_by_two(bencher: Bencher<'_, '_>, case: Case) {
+    thread_local! {
+        static PLACES: RefCell<Places> = RefCell::new(Box::new(at_random(RANDOM)));
+    }
+    let bench = Bench::of(case);
+    bencher.counter(BytesCount::new(RANDOM)).bench(|| {
+        let place = PLACES.with_borrow_mut(Iterator::next).unwrap();
+        bench.disk.read_with(place, RANDOM, |bytes| bytes.len()).unwrap()
     });
 }
 

@@ -12,14 +12,15 @@
 //! | [`units`] | bytes, sectors and their checked arithmetic | error |
 //! | [`id`] | identifiers and validated names | error |
 //! | [`sync`] | locks, atomics and threads, the one place where a scheduler of tests stands in | - |
+//! | [`measure`] | counts and durations that many threads add to | - |
 //! | [`sys`] | locked memory, clocks, processes, signals: `libc` and `unsafe` live here | error units sync |
 //! | [`config`] | `mount.toml`, typed and checked | error units id |
 //! | [`crypto`] | data keys, sector ciphers, wrapping, sealed and plain buffers | error units id sys |
 //! | [`records`] | small authenticated documents, replaced atomically | error id sync sys crypto |
 //! | [`backing`] | where payloads lie: file, block device, memory, faulty, crashing | error units sync sys |
-//! | [`kms`] | the only door to keys: states, versions, the HSM | error units id sync sys crypto records |
+//! | [`kms`] | the only door to keys: states, versions, the HSM | error units id sync measure sys crypto records |
 //! | [`auth`] | callers, roles, permits, the agency and the default encryption | error id sync config records |
-//! | [`disk`] | an open disk: bytes in, sealed sectors out | error units id sync sys crypto backing |
+//! | [`disk`] | an open disk: bytes in, sealed sectors out | error units id sync measure sys crypto backing |
 //! | [`archive`] | copies of disks: written, chained, verified, merged, re-sealed, packed | error units id sync sys crypto records backing disk |
 //! | [`service`] | commands, the catalogue, the life of a disk | all above |
 //! | [`fs`] | names, inodes, handles, the control directory | error units id sync auth disk service |
@@ -47,6 +48,7 @@ pub mod fs;
 pub mod fuse;
 pub mod id;
 pub mod kms;
+pub mod measure;
 pub mod records;
 pub mod service;
 pub mod sync;

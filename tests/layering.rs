@@ -13,20 +13,21 @@ const STACK: &[(&str, &[&str])] = &[
     ("units", &["error"]),
     ("id", &["error"]),
     ("sync", &[]),
+    ("measure", &[]),
     ("sys", &["error", "units", "sync"]),
     ("config", &["error", "units", "id"]),
     ("crypto", &["error", "units", "id", "sys"]),
     ("records", &["error", "id", "sync", "sys", "crypto"]),
     ("backing", &["error", "units", "sync", "sys"]),
-    ("kms", &["error", "units", "id", "sync", "sys", "crypto", "records"]),
+    ("kms", &["error", "units", "id", "sync", "measure", "sys", "crypto", "records"]),
     ("auth", &["error", "id", "sync", "config", "records"]),
-    ("disk", &["error", "units", "id", "sync", "sys", "crypto", "backing"]),
+    ("disk", &["error", "units", "id", "sync", "measure", "sys", "crypto", "backing"]),
     ("archive", &["error", "units", "id", "sync", "sys", "crypto", "records", "backing", "disk"]),
     (
         "service",
         &[
-            "error", "units", "id", "sync", "sys", "config", "crypto", "records", "backing", "kms",
-            "auth", "disk", "archive",
+            "error", "units", "id", "sync", "measure", "sys", "config", "crypto", "records",
+            "backing", "kms", "auth", "disk", "archive",
         ],
     ),
     ("fs", &["error", "units", "id", "sync", "auth", "disk", "service"]),
@@ -34,8 +35,8 @@ const STACK: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "error", "units", "id", "sync", "sys", "config", "crypto", "records", "backing", "kms",
-            "auth", "disk", "archive", "service", "fs", "fuse",
+            "error", "units", "id", "sync", "measure", "sys", "config", "crypto", "records",
+            "backing", "kms", "auth", "disk", "archive", "service", "fs", "fuse",
         ],
     ),
     ("bench", &["error", "units", "sys", "crypto", "backing", "disk"]),
@@ -64,6 +65,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("imago::", &["src/cli/"]),
     ("clap_complete::", &["src/cli/"]),
     ("clap_mangen::", &["src/cli/"]),
+    ("systemd_journal_logger::", &["src/cli/"]),
+    ("env_logger::", &["src/cli/"]),
 ];
 
 const MAX_PRODUCTION_LINES: usize = 500;

@@ -11,14 +11,23 @@ use crate::units::ByteLen;
 ///
 /// How far the sum will get is known before: [`Chain::stored`](super::Chain::stored) for a check
 /// and an export, [`Chain::content`](super::Chain::content) for a restore and a flat export, the
-/// parent's [`stored`](super::ArchiveRecord::stored) at most for a merge. A copy of a disk looks at
-/// what is allocated of it, an incremental one with known changes at those.
+/// parent's [`stored`](super::ArchiveRecord::stored) at most for a merge. A copy of a disk tells it by
+/// [`expect`](Meter::expect): what is allocated of the disk, or has changed.
 pub trait Meter: Sync {
     /// `bytes` of the source are about to be looked at.
     ///
     /// # Errors
     /// Whatever should end the copy.
     fn advance(&self, bytes: ByteLen) -> Result<()>;
+
+    /// Whether others are at work who should not be held up: an engine then does as little as it can at
+    /// once.
+    fn gives_way(&self) -> bool {
+        false
+    }
+
+    /// So many bytes will be looked at. A disk that is written to meanwhile may have a few more.
+    fn expect(&self, _bytes: ByteLen) {}
 }
 
 /// Counts nothing and never ends a copy.

@@ -75,7 +75,7 @@ pub use folder::{Archive, NewArchive, Written};
 pub use merge::{Merged, merge_into_child};
 pub use meter::{Meter, Unmetered};
 pub use pack::{pack_chain, pack_flat};
-pub use plan::Changes;
+pub use plan::{Changes, Ranges};
 pub use record::{ArchiveRecord, ManifestSeal, Sealing};
 pub use reseal::reseal;
 pub use sealing_source::SealingSource;

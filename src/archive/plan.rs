@@ -1,10 +1,10 @@
 //! Which chunks a copy has to look at.
 
 use super::chain_cursor::ChainCursor;
-use super::chunk::{ChunkIndex, Cut, Digest, touched};
+use super::chunk::{CHUNK, ChunkIndex, Cut, Digest, touched};
 use crate::disk::{ChangedRegions, SealedSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::units::ByteOffset;
+use crate::units::{ByteLen, ByteOffset};
 use std::ops::Range;
 
 /// What may have changed since the parent of an incremental copy was made.
@@ -12,7 +12,24 @@ pub enum Changes<'a> {
     /// Not known: everything is compared with the parent's digests.
     Unknown,
     /// Only bytes of these ranges, in rising order.
-    Only(Box<dyn Iterator<Item = Range<ByteOffset>> + Send + 'a>),
+    Only(Box<dyn Ranges + 'a>),
+}
+
+/// Ranges that can be gone through more than once.
+pub trait Ranges: Iterator<Item = Range<ByteOffset>> + Send {
+    /// The same ranges, from here on.
+    fn again<'a>(&self) -> Box<dyn Ranges + 'a>
+    where
+        Self: 'a;
+}
+
+impl<I: Iterator<Item = Range<ByteOffset>> + Clone + Send> Ranges for I {
+    fn again<'a>(&self) -> Box<dyn Ranges + 'a>
+    where
+        Self: 'a,
+    {
+        Box::new(self.clone())
+    }
 }
 
 impl<'a> Changes<'a> {
@@ -25,6 +42,14 @@ impl<'a> Changes<'a> {
             at = range.end;
             Some(range)
         })))
+    }
+
+    /// The same, to be gone through once more.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Changes::Unknown => Changes::Unknown,
+            Changes::Only(ranges) => Changes::Only(ranges.again()),
+        }
     }
 }
 
@@ -93,6 +118,29 @@ impl<'a> Plan<'a> {
             }));
         }
         Ok(None)
+    }
+
+    /// The bytes of all chunks that are left, in whole chunks: what the copy will look at, or more
+    /// where the source is written to meanwhile.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(super) fn bytes(mut self) -> Result<ByteLen> {
+        let mut chunks = 0;
+        if self.parents.is_none() && matches!(self.changes, Changes::Unknown) {
+            // Range by range, since a full copy of a large disk has very many chunks.
+            while self.at < self.cut.end() {
+                self.at = self.next_of_source()?;
+                let end = self.data.end.min(self.cut.end());
+                chunks += end.get().saturating_sub(self.at.get());
+                self.at = end.max(self.at);
+            }
+        } else {
+            while self.next()?.is_some() {
+                chunks += 1;
+            }
+        }
+        Ok(ByteLen::new(chunks * CHUNK.get()))
     }
 
     /// Reads the parents' manifests to their ends.

@@ -31,7 +31,9 @@ pub fn write_full(
     meter: &dyn Meter,
 ) -> Result<Written> {
     let cut = Cut::of(source.size())?;
-    let plan = Plan::new(source, cut, None, Changes::Unknown);
+    let plan = || Plan::new(source, cut, None, Changes::Unknown);
+    meter.expect(plan().bytes()?);
+    let plan = plan();
     Copy { source, cut, plan }.run(None, sealing, target, meter)
 }
 
@@ -51,6 +53,8 @@ pub fn write_incremental(
 ) -> Result<Written> {
     let cut = Cut::of(source.size())?;
     check_descent(source, parents, sealing.as_ref())?;
+    let expected = Plan::new(source, cut, Some(parents.cursor()?), changes.again()).bytes()?;
+    meter.expect(expected);
     let plan = Plan::new(source, cut, Some(parents.cursor()?), changes);
     Copy { source, cut, plan }.run(Some(parents.newest_id()?), sealing, target, meter)
 }
@@ -124,8 +128,9 @@ fn take(
     scratch: &mut Scratch,
     meter: &dyn Meter,
 ) -> Result<Option<Batch>> {
-    let mut chunks = Vec::with_capacity(BATCH);
-    while chunks.len() < BATCH
+    let most = if meter.gives_way() { 1 } else { BATCH };
+    let mut chunks = Vec::with_capacity(most);
+    while chunks.len() < most
         && let Some(planned) = plan.next()?
     {
         chunks.push(planned);

@@ -9,6 +9,7 @@ use super::hsm_args::HsmCommand;
 use super::image_args::ImageCommand;
 use super::job_args::JobCommand;
 use super::server_args::ServerCommand;
+use super::watch_args::{DoctorArgs, StatusArgs, TopArgs};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -57,8 +58,12 @@ pub(super) enum Command {
     Mount(MountArgs),
     /// Unmount, and return when the daemon has ended
     Umount(UmountArgs),
-    /// Show the whole mount at a glance
-    Status,
+    /// Show the whole mount at a glance, and what wants attention
+    Status(StatusArgs),
+    /// Show what disks, jobs and keys do, live
+    Top(TopArgs),
+    /// Look whether this machine and a configuration are fit for mounting, and say what helps
+    Doctor(DoctorArgs),
     /// Create, attach, detach and delete disks
     #[command(subcommand)]
     Disk(DiskCommand),
@@ -92,7 +97,7 @@ pub(super) enum Command {
     /// Look after what protects all keys, while nothing is mounted
     #[command(subcommand)]
     Hsm(HsmCommand),
-    /// Check a state directory that is not mounted
+    /// Check a state directory that is not mounted: records, keys, and every byte of its backups and images
     Check(CheckArgs),
     /// Measure the ciphers and the way of data on this machine
     Bench(BenchArgs),
@@ -309,7 +314,9 @@ impl Command {
             Command::Init(_) => "nothing was initialised".to_owned(),
             Command::Mount(_) => "nothing was mounted".to_owned(),
             Command::Umount(_) => "nothing was unmounted".to_owned(),
-            Command::Status => "the status cannot be shown".to_owned(),
+            Command::Status(_) => "the status cannot be shown".to_owned(),
+            Command::Top(_) => "what goes on cannot be shown".to_owned(),
+            Command::Doctor(_) => "not everything is as it should be".to_owned(),
             Command::Image(command) => command.undone(),
             Command::Server(command) => command.undone(),
             Command::Job(command) => command.undone(),
@@ -337,7 +344,9 @@ impl Command {
             Command::Init(_) => "init",
             Command::Mount(_) => "mount",
             Command::Umount(_) => "umount",
-            Command::Status => "status",
+            Command::Status(_) => "status",
+            Command::Top(_) => "top",
+            Command::Doctor(_) => "doctor",
             Command::Image(command) => command.path(),
             Command::Server(command) => command.path(),
             Command::Job(command) => command.path(),
@@ -418,6 +427,10 @@ mod tests {
             ("evsfs mount -c /f /m -f -o allow_other,rw", "mount"),
             ("evsfs umount /m --force", "umount"),
             ("evsfs status --json", "status"),
+            ("evsfs status --watch", "status"),
+            ("evsfs status --watch 5", "status"),
+            ("evsfs top --once --sort latency -i 0.5", "top"),
+            ("evsfs doctor -c /f --json", "doctor"),
             ("evsfs --mount /m --json --yes disk list", "disk list"),
             ("evsfs disk list --mount /m --json --yes", "disk list"),
             ("evsfs disk create db --size 10G --encrypted --key finance", "disk create"),
@@ -503,6 +516,9 @@ mod tests {
         for line in [
             "evsfs",
             "evsfs disk",
+            "evsfs top --interval 0",
+            "evsfs top --sort colour",
+            "evsfs status --watch 100",
             "evsfs dsk list",
             "evsfs disk create db",
             "evsfs disk create --size 1G",

@@ -163,7 +163,7 @@ fn copies_under(names: &[&str], foreign: u64, noun: &str) -> Option<String> {
     Some(text)
 }
 
-fn counted(count: u64, noun: &str) -> String {
+pub(super) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -44,7 +44,7 @@ pub(super) enum DiskCommand {
         /// The disk
         #[arg(required_unless_present = "all")]
         name: Option<String>,
-        /// All encrypted disks you may use, one after the other
+        /// All encrypted disks you may use, one after the other, and their backups and images
         #[arg(long, conflicts_with = "name")]
         all: bool,
         #[command(flatten)]
@@ -104,7 +104,7 @@ impl DiskCommand {
             DiskCommand::Detach { name, .. } => (name, "was not detached"),
             DiskCommand::Extend { name, .. } => (name, "was not extended"),
             DiskCommand::Rewrap { name: None, .. } => {
-                return "not every disk was rewrapped".to_owned();
+                return "not every data key was rewrapped".to_owned();
             }
             DiskCommand::Rewrap { name: Some(name), .. } => (name, "was not rewrapped"),
             DiskCommand::Import(args) => (&args.name, "was not imported"),

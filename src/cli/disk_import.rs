@@ -13,15 +13,15 @@ use super::failure::{Failure, Outcome};
 use super::image_source::ImageSource;
 use super::luks_volume::LuksVolume;
 use super::moving_args::DiskImportArgs;
-use super::progress::Progress;
 use super::request::Request;
 use super::secret_source::Source;
 use super::session::Session;
+use super::transfer::Transfer;
 use crate::daemon::{SecretFile, forbid_dumps};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Alias;
 use crate::units::{ByteLen, SectorSize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::ops::Range;
@@ -153,74 +153,77 @@ fn bring(
     agency::call_or_offer(session, request)?;
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
     let data = DataFile::to_write_and_compare(session, "disks", name)?;
-    let mut progress = Progress::new(session.terminal.shows_bars());
-    let copied = copy(
-        &mut source,
-        data.file(),
-        |doing, cause| data.failed(doing, cause),
-        |phase, at, total| {
-            let unit = "bytes";
-            let job = json!({"kind": phase, "subject": name, "state": "running", "unit": unit,
-            "done": at, "total": total});
-            progress.show(&job, session.stderr);
-        },
-    );
-    progress.clear();
-    copied?;
+    let failed = |doing: &str, cause| data.failed(doing, cause);
+    let mut transfer = Transfer::of(session, "import", name, source.data_len()?);
+    let written = write(&mut source, &mut transfer, data.file(), failed)?;
+    drop(transfer);
+    let mut transfer = Transfer::of(session, "verify", name, written.len());
+    written.must_be_in(data.file(), &mut transfer, failed)?;
+    drop(transfer);
     let disk = session.call(&named("disk.finish", name)?)?;
     session.answer(&disk, |disk| table(&Value::Array(vec![disk.clone()])))
 }
 
-/// Writes all data of a source, makes it durable, reads it back and compares.
-fn copy(
+/// Writes all data of a source, and makes it durable.
+fn write(
     source: &mut ImageSource,
+    transfer: &mut Transfer<'_>,
     data: &File,
     failed: impl Fn(&str, std::io::Error) -> Failure,
-    mut report: impl FnMut(&str, u64, u64),
-) -> Outcome {
-    let total = source.size();
-    let (mut written, mut brought) = (Runs::default(), Sha256::new());
-    source.pour(|at, bytes| {
+) -> Outcome<Written> {
+    let (mut runs, mut digest) = (Vec::<Range<u64>>::new(), Sha256::new());
+    source.pour(transfer, |at, bytes| {
         data.write_all_at(bytes, at).map_err(|cause| failed("writing", cause))?;
-        brought.update(bytes);
-        written.add(at..at + bytes.len() as u64);
-        report("import", at, total);
+        digest.update(bytes);
+        let end = at + bytes.len() as u64;
+        match runs.last_mut() {
+            Some(last) if last.end == at => last.end = end,
+            _ => runs.push(at..end),
+        }
         Ok(())
     })?;
     data.sync_all().map_err(|cause| failed("writing", cause))?;
-    let mut found = Sha256::new();
-    let mut piece = vec![0; PIECE];
-    for run in &written.runs {
-        let mut at = run.start;
-        while at < run.end {
-            let len = usize::try_from(run.end - at).unwrap_or(PIECE).min(PIECE);
-            data.read_exact_at(&mut piece[..len], at)
-                .map_err(|cause| failed("reading back", cause))?;
-            found.update(&piece[..len]);
-            report("verify", at, total);
-            at += len as u64;
-        }
-    }
-    if found.finalize() == brought.finalize() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Integrity, "what was read back is not what was written")
-        .remedy("see that nobody else writes there, and what the kernel's log says of the medium")
-        .into())
+    Ok(Written { runs, digest: digest.finalize().into() })
 }
 
 /// What was written, from the start on.
-#[derive(Default)]
-struct Runs {
+struct Written {
     runs: Vec<Range<u64>>,
+    digest: [u8; 32],
 }
 
-impl Runs {
-    fn add(&mut self, range: Range<u64>) {
-        match self.runs.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.runs.push(range),
+impl Written {
+    fn len(&self) -> u64 {
+        self.runs.iter().map(|run| run.end - run.start).sum()
+    }
+
+    /// Reads it back and compares.
+    fn must_be_in(
+        &self,
+        data: &File,
+        transfer: &mut Transfer<'_>,
+        failed: impl Fn(&str, std::io::Error) -> Failure,
+    ) -> Outcome {
+        let mut digest = Sha256::new();
+        let mut piece = vec![0; PIECE];
+        for run in &self.runs {
+            let mut at = run.start;
+            while at < run.end {
+                let len = usize::try_from(run.end - at).unwrap_or(PIECE).min(PIECE);
+                data.read_exact_at(&mut piece[..len], at)
+                    .map_err(|cause| failed("reading back", cause))?;
+                digest.update(&piece[..len]);
+                transfer.advance(len as u64);
+                at += len as u64;
+            }
         }
+        if self.digest[..] == digest.finalize()[..] {
+            return Ok(());
+        }
+        let message = "what was read back is not what was written";
+        Err(Error::new(ErrorKind::Integrity, message)
+            .remedy("see that nobody else writes there, and what the kernel says of the medium")
+            .into())
     }
 }
 
@@ -245,20 +248,15 @@ mod tests {
     fn a_copy_that_reads_back_as_something_else_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![7; 3 << 20]).unwrap();
-        let target = || tempfile::tempfile().unwrap();
-        let open = || ImageSource::plain(file.path()).unwrap();
         let failed = |doing: &str, cause| Error::io(doing, cause).into();
-        let mut phases = Vec::new();
-        let data = target();
-        copy(&mut open(), &data, failed, |phase, _, _| phases.push(phase.to_owned())).unwrap();
-        phases.dedup();
-        assert_eq!(phases, ["import", "verify"]);
-        let data = target();
-        let damaged = copy(&mut open(), &data, failed, |phase, at, _| {
-            if phase == "verify" && at == 0 {
-                data.write_all_at(&[8], (2 << 20) + 5).unwrap();
-            }
-        });
+        let (data, mut stderr) = (tempfile::tempfile().unwrap(), Vec::new());
+        let mut transfer = Transfer::begin("import", "db", 3 << 20, false, &mut stderr);
+        let mut source = ImageSource::plain(file.path()).unwrap();
+        let written = write(&mut source, &mut transfer, &data, failed).unwrap();
+        assert_eq!((written.len(), written.runs.len()), (3 << 20, 1));
+        written.must_be_in(&data, &mut transfer, failed).unwrap();
+        data.write_all_at(&[8], (2 << 20) + 5).unwrap();
+        let damaged = written.must_be_in(&data, &mut transfer, failed);
         let Err(Failure::Refused(refusal)) = damaged else { panic!("{damaged:?}") };
         assert_eq!(refusal.kind, ErrorKind::Integrity.name());
     }

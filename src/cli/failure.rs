@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Refused(Box<Refusal>),
     /// Whoever reads stdout has gone, as `head` does; nobody is left to be told.
     OutputClosed,
+    /// The answer, which was given, is a bad one; nothing is to be added but this exit code.
+    Told(u8),
 }
 
 impl From<Refusal> for Failure {

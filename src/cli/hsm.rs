@@ -28,10 +28,15 @@ fn migrate(session: &mut Session<'_>, args: &MigrateArgs) -> Outcome {
         })
     })?;
     let next = format!("evsfs mount -c {}", to.file.display());
-    let value = json!({ "keys": report.keys, "disks": report.disks, "next": next });
+    let MoveReport { keys, disks, backups, images } = report;
+    let value = json!({
+        "keys": keys, "disks": disks, "backups": backups, "images": images, "next": next
+    });
     session.answer(&value, |_| {
-        let MoveReport { keys, disks } = report;
-        format!("moved {keys} keys and the data keys of {disks} disks\nnext: {next}\n")
+        format!(
+            "moved {keys} keys and the data keys of {disks} disks, {backups} backups and {images} \
+             images\nnext: {next}\n"
+        )
     })?;
     let (old, new) = (from.file.display(), to.file.display());
     session.note(&format!("{new} takes the place of {old} from now on"));

@@ -16,6 +16,7 @@ use super::object::Object;
 use super::request::Request;
 use super::session::Session;
 use super::table::{Align, Table, facts};
+use super::transfer::Transfer;
 use crate::error::Result;
 use crate::id::{Alias, Name};
 use serde_json::Value;
@@ -113,9 +114,11 @@ fn import(
     agency::call_or_offer(session, &with_encryption(request, encrypted, key)?)?;
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
     let data = DataFile::to_write(session, "images", name)?;
-    source.pour(|at, bytes| {
+    let mut transfer = Transfer::of(session, "upload", name, source.data_len()?);
+    source.pour(&mut transfer, |at, bytes| {
         data.file().write_all_at(bytes, at).map_err(|cause| data.failed("writing", cause))
     })?;
+    drop(transfer);
     make(session, name, named("image.finish", name)?, work)
 }
 
@@ -127,7 +130,9 @@ fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageForma
         data.path(),
     )?;
     let mut target = ImageTarget::create(file, format, source.size())?;
-    source.pour(|at, bytes| Ok(target.write(at, bytes)?))?;
+    let mut transfer = Transfer::of(session, "download", name, source.data_len()?);
+    source.pour(&mut transfer, |at, bytes| Ok(target.write(at, bytes)?))?;
+    drop(transfer);
     target.finish()?;
     session.answer(&image, |_| format!("image {name:?} is in {}\n", file.display()))
 }

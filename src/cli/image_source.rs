@@ -5,6 +5,7 @@
 //! backing files, external data files, encryption inside, snapshots, an image marked corrupt.
 
 use super::failure::Outcome;
+use super::transfer::Transfer;
 use crate::error::{Error, ErrorKind, Result};
 use imago::qcow2::Qcow2;
 use imago::{DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder, Mapping};
@@ -105,11 +106,28 @@ impl ImageSource {
         Ok(ImageSource { path: path.to_owned(), size, content: Content::Raw(file, part.start) })
     }
 
-    /// Hands all data on, piece by piece, but what is nothing but zeros.
+    /// How many bytes of it may be data.
+    ///
+    /// # Errors
+    /// As for [`ImageSource::next_data`].
+    pub fn data_len(&mut self) -> Result<u64> {
+        let (mut total, mut at) = (0, 0);
+        while let Some(range) = self.next_data(at)? {
+            total += range.end - range.start;
+            at = range.end;
+        }
+        Ok(total)
+    }
+
+    /// Hands all data on, piece by piece, but what is nothing but zeros, and tells how far it has got.
     ///
     /// # Errors
     /// As for [`ImageSource::read`]; what `take` returns.
-    pub fn pour(&mut self, mut take: impl FnMut(u64, &[u8]) -> Outcome) -> Outcome {
+    pub fn pour(
+        &mut self,
+        transfer: &mut Transfer<'_>,
+        mut take: impl FnMut(u64, &[u8]) -> Outcome,
+    ) -> Outcome {
         let mut bytes = vec![0; PIECE];
         let mut at = 0;
         while let Some(range) = self.next_data(at)? {
@@ -122,6 +140,7 @@ impl ImageSource {
                     take(at, piece)?;
                 }
                 at += len as u64;
+                transfer.advance(len as u64);
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ pub(super) enum JobCommand {
 /// How a command goes about the job it begins.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct WorkArgs {
-    /// Do at most so much a second: a size, such as 200M, or a number of disks
+    /// Do at most so much a second: a size, such as 200M, or a number of data keys
     #[arg(long, value_name = "RATE")]
     pub limit: Option<String>,
     /// Do not wait for the end: print the job's id. A wait that is interrupted leaves the job running

@@ -2,6 +2,7 @@
 
 use super::args::{KeyCommand, Switch};
 use super::blast_radius;
+use super::blast_radius::counted;
 use super::failure::Outcome;
 use super::material;
 use super::object::Object;
@@ -184,11 +185,15 @@ fn shown(key: &Value) -> String {
 }
 
 fn version(version: Object<'_>) -> String {
-    let disks = match version.text("disks").as_str() {
-        "1" => "1 disk".to_owned(),
-        number => format!("{number} disks"),
-    };
-    format!("{} of {}, {disks}", version.text("version"), version.text("created"))
+    let count = |key: &str| version.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let mut held = counted(count("disks"), "disk");
+    for noun in ["backup", "image"] {
+        match count(&format!("{noun}s")) {
+            0 => {}
+            number => held.push_str(&format!(", {}", counted(number, noun))),
+        }
+    }
+    format!("{} of {}, {held}", version.text("version"), version.text("created"))
 }
 
 pub(super) fn named(op: &str, alias: &str) -> Result<Request> {

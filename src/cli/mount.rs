@@ -6,6 +6,7 @@
 
 use super::args::MountArgs;
 use super::client::read_answer;
+use super::daemon_log;
 use super::failure::{Failure, Outcome};
 use super::secret_source;
 use super::secret_source::with_secret;
@@ -18,16 +19,11 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The log of a daemon that has let go of its terminal, in the state directory.
 const LOG: &str = "daemon.log";
-
-/// What is logged unless `EVSFS_LOG` says otherwise. The protocol library warns of an unmount that
-/// somebody else has made already, which is the ordinary way; the PKCS#11 one of sessions
-/// that a token closed itself when it was removed.
-const LOG_LEVELS: &str = "info,fuser=error,cryptoki=off";
 
 /// Words of mount(8) that mean nothing here: what they ask for is so already, or is for others.
 const IGNORED_OPTIONS: [&str; 14] = [
@@ -39,7 +35,7 @@ const IGNORED_OPTIONS: [&str; 14] = [
 pub(super) fn run(session: &mut Session<'_>, args: &MountArgs) -> Outcome {
     let config = configuration(args)?;
     if args.foreground {
-        start_log();
+        daemon_log::start();
     }
     with_secret(session, &args.secret, daemon::needed_secret(&config), |session, secret| {
         if !args.foreground {
@@ -73,8 +69,7 @@ fn serve_detached(args: &MountArgs) -> Result<()> {
     std::env::set_current_dir("/").map_err(|cause| Error::io("changing to /", cause))?;
     // Before the mount answers, so that the log has the start too and the terminal none of it. A
     // state directory that is missing is for `serve` to refuse.
-    redirect_stderr(&config.state_dir.join(LOG));
-    start_log();
+    daemon_log::start_in(config.state_dir.join(LOG));
     daemon::serve(config, secret.as_ref(), &mut |ready| {
         let line = json!({ "ok": value_of(&ready) });
         if let Err(error) = write_line(&line).and_then(|()| silence_stdout()) {
@@ -173,27 +168,6 @@ fn silence_stdout() -> Result<()> {
     rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(rustix::stdio::dup2_stdout)
         .map_err(|cause| Error::io("letting go of stdout", cause.into()))
-}
-
-/// Sends stderr to the log, or to nowhere when there is no log.
-fn redirect_stderr(log: &PathBuf) {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    // A link in the log's place could make the daemon, who may be root, write elsewhere.
-    let log = rustix::fs::open(
-        log,
-        flags | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK,
-        Mode::RUSR | Mode::WUSR,
-    );
-    let target = log.or_else(|_| rustix::fs::open("/dev/null", flags, Mode::empty()));
-    // Without either, stderr stays what it was; the mount works all the same.
-    let _ = target.and_then(rustix::stdio::dup2_stderr);
-}
-
-/// Starts the log of a serving process; `EVSFS_LOG` sets its level as env_logger reads it.
-fn start_log() {
-    let level = env_logger::Env::new().filter_or("EVSFS_LOG", LOG_LEVELS);
-    // A second start would be refused; there is only this one.
-    let _ = env_logger::Builder::from_env(level).try_init();
 }
 
 #[cfg(test)]

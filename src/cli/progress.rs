@@ -1,7 +1,7 @@
 //! How far a job has got: a bar on a terminal, lines elsewhere.
 
+use super::amounts;
 use super::object::Object;
-use crate::units::ByteLen;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::io::Write;
@@ -65,7 +65,7 @@ fn bar() -> ProgressBar {
 }
 
 /// `backup db: 1.2G of 4G, 450M/s, 6 s left`
-fn line(job: Object<'_>) -> String {
+pub(super) fn line(job: Object<'_>) -> String {
     let number = |key: &str| job.get(key).and_then(Value::as_u64);
     let mut line = format!("{} of {}: ", job.text("kind"), job.text("subject"));
     if job.text("state") == "queued" {
@@ -92,24 +92,9 @@ fn line(job: Object<'_>) -> String {
 /// A member that counts the job's units, as people read it.
 pub(super) fn amount(job: Object<'_>, key: &str) -> String {
     match job.get(key).and_then(Value::as_u64) {
-        Some(bytes) if job.text("unit") == "bytes" => about(bytes),
+        Some(bytes) if job.text("unit") == "bytes" => amounts::bytes(bytes),
         Some(number) => number.to_string(),
         None => String::new(),
-    }
-}
-
-/// Bytes with at most one digit behind the point.
-fn about(bytes: u64) -> String {
-    let units = [(1u64 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
-    match units.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, letter)) => {
-            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
-            match (tenths / 10, tenths % 10) {
-                (whole, 0) => format!("{whole}{letter}"),
-                (whole, tenth) => format!("{whole}.{tenth}{letter}"),
-            }
-        }
-        None => ByteLen::new(bytes).to_string(),
     }
 }
 
@@ -127,9 +112,9 @@ mod tests {
         assert_eq!(line(Object::of(&job)), "backup of db: 1.1G of 4G, 450M/s, 6 s left");
         job["state"] = json!("queued");
         assert_eq!(line(Object::of(&job)), "backup of db: waits for its turn");
-        let job = json!({"kind": "rewrap-all", "subject": "all disks", "state": "running",
-                         "unit": "disks", "done": 3, "total": 9, "rate": 0, "remaining": null});
-        assert_eq!(line(Object::of(&job)), "rewrap-all of all disks: 3 of 9");
+        let job = json!({"kind": "rewrap-all", "subject": "all data keys", "state": "running",
+                         "unit": "keys", "done": 3, "total": 9, "rate": 0, "remaining": null});
+        assert_eq!(line(Object::of(&job)), "rewrap-all of all data keys: 3 of 9");
     }
 
     #[test]

@@ -21,14 +21,14 @@ pub(super) fn one(session: &mut Session<'_>, name: &str, work: &WorkArgs) -> Out
     session.answer(&disk, sentence)
 }
 
-/// Does so with all encrypted disks, in a job.
+/// Does so with all encrypted disks, backups and images, in a job.
 pub(super) fn all(session: &mut Session<'_>, work: &WorkArgs) -> Outcome {
     job::begin(session, Request::new("disk.rewrap").with("all", true), work, |job| {
         let job = Object::of(job);
         // The total of a job that had nothing to do is not known.
         let (done, all) = (job.text("done"), job.text("total"));
         let all = if all.is_empty() { &done } else { &all };
-        format!("{done} of {all} encrypted disks are under the newest versions of their keys\n")
+        format!("{done} of {all} data keys are under the newest versions of their master keys\n")
     })
 }
 

@@ -7,8 +7,8 @@ use super::prompt::{ProcessTerminal, Terminal};
 use super::refusal::{three_lines, usage};
 use super::session::Session;
 use super::{
-    agency, audit, backup, bench, check, disk, events, hsm, image, init, job, key, manual, mount,
-    server, status, umount,
+    agency, audit, backup, bench, check, disk, doctor, events, hsm, image, init, job, key, manual,
+    mount, server, status, top, umount,
 };
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
@@ -56,6 +56,7 @@ fn perform(
     match dispatch(&mut session, &args.command) {
         // Who closed the pipe has seen enough, as `head` has.
         Ok(()) | Err(Failure::OutputClosed) => 0,
+        Err(Failure::Told(code)) => code,
         Err(Failure::Refused(refusal)) => {
             let text = three_lines(&args.command.undone(), &refusal, args.command.path());
             // The exit code still says it when stderr cannot.
@@ -70,7 +71,9 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> Outcome {
         Command::Init(args) => init::run(session, args),
         Command::Mount(args) => mount::run(session, args),
         Command::Umount(args) => umount::run(session, args),
-        Command::Status => status::run(session),
+        Command::Status(args) => status::run(session, args),
+        Command::Top(args) => top::run(session, args),
+        Command::Doctor(args) => doctor::run(session, args),
         Command::Disk(command) => disk::run(session, command),
         Command::Key(command) => key::run(session, command),
         Command::Audit(command) => audit::run(session, command),
@@ -358,15 +361,15 @@ mod tests {
     #[test]
     fn a_command_that_begins_a_job_ends_as_the_job_does() {
         let begun = r#"{"ok":{"job":"0f0e0d0c-0b0a-4908-8706-050403020100"}}"#;
-        let running = r#"{"ok":{"kind":"rewrap-all","subject":"all disks","state":"running","unit":"disks","done":1,"total":2}}"#;
-        let done = r#"{"ok":{"kind":"rewrap-all","subject":"all disks","state":"done","unit":"disks","done":2,"total":2}}"#;
-        let failed = r#"{"ok":{"state":"failed","error":{"code":"EVS.2040","kind":"key-unusable","message":"1 of 2 encrypted disks were not rewrapped: key \"old\" is disabled","remedy":"evsfs key enable old"}}}"#;
+        let running = r#"{"ok":{"kind":"rewrap-all","subject":"all data keys","state":"running","unit":"keys","done":1,"total":2}}"#;
+        let done = r#"{"ok":{"kind":"rewrap-all","subject":"all data keys","state":"done","unit":"keys","done":2,"total":2}}"#;
+        let failed = r#"{"ok":{"state":"failed","error":{"code":"EVS.2040","kind":"key-unusable","message":"1 of 2 data keys were not rewrapped: key \"old\" is disabled","remedy":"evsfs key enable old"}}}"#;
         let ran = run("evsfs disk rewrap --all", None, &[begun, running, done]);
         assert_eq!(
             (ran.code, ran.stdout.as_str()),
-            (0, "2 of 2 encrypted disks are under the newest versions of their keys\n")
+            (0, "2 of 2 data keys are under the newest versions of their master keys\n")
         );
-        assert_eq!(ran.stderr, "rewrap-all of all disks: 1 of 2\n");
+        assert_eq!(ran.stderr, "rewrap-all of all data keys: 1 of 2\n");
         assert_eq!(ran.requests[1]["op"], "job.show");
         let ran = run("evsfs disk rewrap --all --limit 5", None, &[begun, failed]);
         assert_eq!((ran.code, ran.stdout.as_str()), (5, ""));
@@ -386,11 +389,13 @@ mod tests {
 
     #[test]
     fn the_versions_of_a_key_are_shown_with_their_dates_and_disks() {
-        let key = r#"{"ok":{"alias":"a","version":2,"versions":[{"version":1,"created":"2026-11-24T10:00:00Z","disks":1},{"version":2,"created":"2026-12-24T10:00:00Z","disks":0}]}}"#;
+        let key = r#"{"ok":{"alias":"a","version":2,"versions":[{"version":1,"created":"2026-11-24T10:00:00Z","disks":1},{"version":2,"created":"2026-12-24T10:00:00Z","disks":0,"backups":1,"images":2}]}}"#;
         let ran = run("evsfs key show a", None, &[key]);
         let line = ran.stdout.lines().find(|line| line.starts_with("versions:")).unwrap();
         assert!(
-            line.ends_with("1 of 2026-11-24 10:00, 1 disk; 2 of 2026-12-24 10:00, 0 disks"),
+            line.ends_with(
+                "1 of 2026-11-24 10:00, 1 disk; 2 of 2026-12-24 10:00, 0 disks, 1 backup, 2 images"
+            ),
             "{line}"
         );
     }

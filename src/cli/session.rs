@@ -5,6 +5,7 @@ use super::client::{Transport, call};
 use super::failure::{Failure, Outcome};
 use super::prompt::{Terminal, confirm};
 use super::request::Request;
+use super::screen::Screen;
 use crate::error::Error;
 use serde_json::Value;
 use std::io::Write;
@@ -35,12 +36,22 @@ impl Session<'_> {
     /// Gives the answer: `value` as JSON for programs, or what `people` makes of it.
     pub fn answer(&mut self, value: &Value, people: impl FnOnce(&Value) -> String) -> Outcome {
         let text = if self.global.json { format!("{value:#}\n") } else { people(value) };
+        self.print(&text)
+    }
+
+    /// Gives a part of an answer that has no end.
+    pub fn print(&mut self, text: &str) -> Outcome {
         self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()).map_err(|cause| {
             match cause.kind() {
                 std::io::ErrorKind::BrokenPipe => Failure::OutputClosed,
                 _ => Error::io("writing the answer to stdout", cause).into(),
             }
         })
+    }
+
+    /// Whether the answer may be in colours.
+    pub fn shows_colours(&self) -> bool {
+        !self.global.json && Screen::has_colours()
     }
 
     /// Tells the person something that is not the answer.

@@ -1,20 +1,116 @@
-//! `evsfs status`: the whole mount at a glance.
+//! `evsfs status`: the whole mount at a glance, once or again and again.
 
 use super::agency;
 use super::disk;
 use super::failure::Outcome;
 use super::key;
+use super::line::{Line, Style};
+use super::live::{self, Pace, View};
 use super::object::Object;
+use super::refusal::one_line;
 use super::request::Request;
+use super::screen::{Key, Screen, Size};
 use super::session::Session;
 use super::table::facts;
+use super::watch_args::StatusArgs;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Shows the mount, its disks and its keys.
-pub(super) fn run(session: &mut Session<'_>) -> Outcome {
-    let status = session.call(&Request::new("mount.status"))?;
-    session.answer(&status, overview)
+pub(super) fn run(session: &mut Session<'_>, args: &StatusArgs) -> Outcome {
+    match args.watch {
+        None => {
+            let status = session.call(&Request::new("mount.status"))?;
+            session.answer(&status, overview)
+        }
+        Some(interval) if !session.global.json && Screen::is_possible() => {
+            live::run(session, &mut Watched::default(), interval)
+        }
+        Some(interval) => repeat(session, interval),
+    }
 }
+
+/// Without a terminal: one after the other, as objects a line each or with a blank line between,
+/// until the mount goes or whoever reads.
+fn repeat(session: &mut Session<'_>, interval: Duration) -> Outcome {
+    let mut is_first = true;
+    loop {
+        let status = session.call(&Request::new("mount.status"))?;
+        let text = match (session.global.json, is_first) {
+            (true, _) => format!("{status}\n"),
+            (false, true) => overview(&status),
+            (false, false) => format!("\n{}", overview(&status)),
+        };
+        session.print(&text)?;
+        is_first = false;
+        std::thread::sleep(interval);
+    }
+}
+
+/// The overview as a live view.
+#[derive(Default)]
+struct Watched {
+    lines: Vec<String>,
+    first: usize,
+}
+
+impl View for Watched {
+    fn refresh(&mut self, session: &mut Session<'_>) -> Outcome {
+        let status = session.call(&Request::new("mount.status"))?;
+        self.lines = overview(&status).lines().map(str::to_owned).collect();
+        Ok(())
+    }
+
+    fn lines(&self, size: Size, pace: Pace) -> Vec<Line> {
+        let room = size.rows.saturating_sub(1);
+        let first = self.first.min(self.lines.len().saturating_sub(room));
+        let mut lines: Vec<Line> =
+            self.lines.iter().skip(first).take(room).map(|line| styled(line)).collect();
+        lines.resize(room, Line::default());
+        let foot = Line::default()
+            .with(Style::Key, "q")
+            .with(Style::Faint, " quit  ")
+            .with(Style::Key, "up down")
+            .with(Style::Faint, " scroll  ")
+            .with(Style::Key, "space")
+            .with(Style::Faint, " pause  ")
+            .with(Style::Key, "+ -")
+            .with(Style::Faint, &format!(" interval: {}", pace.text()));
+        lines.push(foot);
+        lines
+    }
+
+    fn press(&mut self, key: Key, size: Size) {
+        let room = size.rows.saturating_sub(1);
+        let last = self.lines.len().saturating_sub(room);
+        // A window that was made larger shows what had been scrolled away.
+        let first = self.first.min(last);
+        self.first = match key {
+            Key::Up | Key::Char('k') => first.saturating_sub(1),
+            Key::Down | Key::Char('j') => (first + 1).min(last),
+            Key::PageUp => first.saturating_sub(room),
+            Key::PageDown => (first + room).min(last),
+            Key::Home => 0,
+            Key::End => last,
+            Key::Char(_) | Key::Leave | Key::Other => first,
+        };
+    }
+}
+
+/// Headings of tables and what wants attention stand out.
+fn styled(line: &str) -> Line {
+    let is_heading = !line.is_empty()
+        && line.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_punctuation() || c == ' ');
+    let style = match () {
+        () if is_heading => Style::Strong,
+        () if line.starts_with(ATTENTION) => Style::Warning,
+        () => Style::Plain,
+    };
+    Line::default().with(style, line)
+}
+
+/// What a line begins with that wants an administrator.
+const ATTENTION: &str = "! ";
 
 fn overview(status: &Value) -> String {
     let mount = Object::of(status);
@@ -37,6 +133,11 @@ fn overview(status: &Value) -> String {
         ("disks", counted(disks, "attached", |disk| disk.is("attached"))),
         ("keys", counted(keys, "enabled", |key| key.text("state") == "enabled")),
     ]);
+    let needs = attention(status);
+    if !needs.is_empty() {
+        text.push('\n');
+        text.push_str(&needs);
+    }
     if Object::list(disks).next().is_some() {
         text.push('\n');
         text.push_str(&disk::table(disks));
@@ -44,6 +145,21 @@ fn overview(status: &Value) -> String {
     if Object::list(keys).next().is_some() {
         text.push('\n');
         text.push_str(&key::table(keys));
+    }
+    text
+}
+
+/// `! key old: will be deleted in 7 days (...)` and what helps, for all that wants attention.
+fn attention(status: &Value) -> String {
+    let mut text = String::new();
+    for need in Object::list(&status["attention"]) {
+        let (about, name, message) = (need.text("about"), need.text("name"), need.text("message"));
+        text.push_str(&one_line(&format!("{ATTENTION}{about} {name}: {message}")));
+        text.push('\n');
+        let remedy = need.text("remedy");
+        if !remedy.is_empty() {
+            text.push_str(&format!("  fix: {}\n", one_line(&remedy)));
+        }
     }
     text
 }
@@ -92,6 +208,26 @@ ALIAS    STATE    ORIGIN  CREATED           DELETION-DATE  DISKS
 finance  enabled  kms     2026-11-01 09:30  -                  1
 ";
         assert_eq!(overview(&status), expected);
+    }
+
+    #[test]
+    fn what_wants_attention_stands_before_the_tables_with_what_helps() {
+        let text = overview(&json!({
+            "mountpoint": "/m", "keys": [],
+            "attention": [
+                {"about": "key", "name": "old", "message": "will be deleted in 7 days",
+                 "remedy": "evsfs key cancel-deletion old"},
+                {"about": "job", "name": "1", "message": "backup of db failed", "remedy": null},
+            ],
+            "disks": [{"name": "db"}],
+        }));
+        let expected = "
+! key old: will be deleted in 7 days
+  fix: evsfs key cancel-deletion old
+! job 1: backup of db failed
+
+NAME";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::kms::{Actor, DamagedKey, Hsm, KeyFindings, examine_keys, record_accep
 use crate::records::{DirStore, RecordPath, Records};
 use crate::service::{
     ArchiveFinding, DiskRecord, Payloads, Stage, Upkeep, check_backup, check_image,
-    check_job_record, check_server_record,
+    check_job_record, check_kept_changes, check_server_record, remove_changes,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,6 +164,7 @@ impl Disk<'_> {
         let record = record.check()?;
         if record.stage != Stage::Ready {
             if repair {
+                remove_changes(self.records, id, &payloads.directory_of(id))?;
                 payloads.remove(&record)?;
                 self.records.remove(&path)?;
                 payloads.remove_directory(id)?;
@@ -177,6 +178,7 @@ impl Disk<'_> {
             });
             return Ok(());
         }
+        self.check_changes(id, report)?;
         if let Err(error) = self.check_payload(&record) {
             report.add(payloads.directory_of(id).join("payload"), &error);
         }
@@ -186,6 +188,23 @@ impl Disk<'_> {
             let what = format!("disk {:?}", record.name.as_str());
             report.findings.push(Finding::of_lost_key(file, &what, "delete the disk"));
         }
+        Ok(())
+    }
+
+    /// What is kept of changes since the last backup is repaired by being forgotten.
+    fn check_changes(&self, id: DiskId, report: &mut CheckReport) -> Result<()> {
+        let directory = self.payloads.directory_of(id);
+        let Err(error) = check_kept_changes(self.records, id, &directory) else { return Ok(()) };
+        let repair = self.mode == CheckMode::Repair;
+        if repair {
+            remove_changes(self.records, id, &directory)?;
+        }
+        report.findings.push(Finding {
+            file: directory.join("changes.toml"),
+            problem: error.explained(),
+            remedy: "evsfs check --repair; the next backup then reads the whole disk".to_owned(),
+            repaired: repair,
+        });
         Ok(())
     }
 

@@ -24,7 +24,7 @@ impl Deadlines {
                 pause = match service.keep_dates_of_keys() {
                     Ok(()) => INTERVAL,
                     Err(error) => {
-                        log::warn!("the date of a key was not kept: {error}");
+                        log::warn!("event=key-date-not-kept error=\"{error}\"");
                         pause.saturating_mul(2).min(LONGEST_PAUSE)
                     }
                 };

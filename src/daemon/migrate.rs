@@ -6,19 +6,20 @@
 //! records are put in their place one by one, the software HSM is erased, and a move that was
 //! interrupted is finished by the next one.
 //!
-//! Only the records of disks hold data keys; another kind of record that holds one has to be added
-//! in [`stage`].
+//! The records of disks, backups and images hold data keys; another kind of record that holds one has
+//! to be added in [`stage`].
 
 use super::assembly::token_settings;
 use super::hsm_secret::{HsmSecret, demand};
 use super::state_dir;
+use crate::archive::{ArchiveRecord, Sealing};
 use crate::config::{Config, HsmChoice, RootKeyProtection};
-use crate::crypto::SecretText;
+use crate::crypto::{SecretText, WrappedDk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Uid;
 use crate::kms::{Actor, Hsm, KeyMove, Pkcs11Hsm, RootKeyFile, SoftHsm, is_audit, move_audit};
 use crate::records::{DirStore, PrivateDir, RecordPath, Records};
-use crate::service::DiskRecord;
+use crate::service::{BackupRecord, DiskRecord, ImageRecord};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,10 @@ pub struct MoveReport {
     pub keys: usize,
     /// Disks whose data keys are under them.
     pub disks: usize,
+    /// Backups of which the same is true.
+    pub backups: usize,
+    /// Images of which the same is true.
+    pub images: usize,
 }
 
 /// Called before each step that a kill may come before; a test's way to let one come.
@@ -120,7 +125,7 @@ pub(super) fn left_of_a_move(state_dir: &Path) -> Option<PathBuf> {
 /// `io`.
 pub(super) fn remove_what_a_move_left(state_dir: &Path) -> Result<()> {
     while let Some(directory) = left_of_a_move(state_dir) {
-        log::info!("directory={} of an interrupted move is removed", directory.display());
+        log::info!("event=move-leftover-removed directory={}", directory.display());
         remove_tree(&directory)?;
     }
     Ok(())
@@ -139,7 +144,7 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
     let moved = Records::open(Arc::new(DirStore::open(&staging)?), new.record_key()?)?;
     step()?;
     let moving = KeyMove::of_keys(old, new, &records, &moved, jiff::Timestamp::now())?;
-    let mut report = MoveReport { keys: moving.count(), disks: 0 };
+    let mut report = MoveReport { keys: moving.count(), ..MoveReport::default() };
     let actor = Actor::User(Uid::new(rustix::process::geteuid().as_raw()));
     move_audit(&records, &moved, actor, jiff::Timestamp::now())?;
     for path in record_paths(state_dir)? {
@@ -148,25 +153,45 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
         if text.starts_with("kms/keys/") || is_audit(&path) || Records::is_ledger(&path) {
             continue;
         }
-        if !(text.starts_with("disks/") && path.name() == "disk.toml") {
-            records.copy_to(&moved, &path)?;
-            continue;
-        }
-        let Some(record) = records.load::<DiskRecord>(&path)? else { continue };
-        let mut record = record.check()?;
-        if let Some(dk) = &record.dk {
-            let moved_key = moving.data_key(dk, record.id, record.sector_size());
-            let place = records.place(&path);
-            let moved_key = moved_key.map_err(|cause| {
-                let message = format!("the data key in {place} cannot be moved");
+        let move_key = |dk: &WrappedDk, disk, sector_size| {
+            moving.data_key(dk, disk, sector_size).map_err(|cause| {
+                let message = format!("the data key in {} cannot be moved", records.place(&path));
                 Error::new(cause.kind(), message).caused_by(cause)
-            })?;
-            if let Some(dk) = moved_key {
-                record.dk = Some(dk);
-                report.disks += 1;
+            })
+        };
+        let move_archive = |archive: &mut Option<ArchiveRecord>| -> Result<bool> {
+            let Some(archive) = archive else { return Ok(false) };
+            let Some(Sealing { disk, dk }) = archive.sealing() else { return Ok(false) };
+            let moved = move_key(dk, *disk, archive.sector_size())?;
+            let is_moved = moved.is_some();
+            moved.into_iter().for_each(|dk| archive.set_wrapped_dk(dk));
+            Ok(is_moved)
+        };
+        match (text.split('/').next(), path.name()) {
+            (Some("disks"), "disk.toml") => {
+                let Some(record) = records.load::<DiskRecord>(&path)? else { continue };
+                let mut record = record.check()?;
+                if let Some(dk) = &record.dk
+                    && let Some(dk) = move_key(dk, record.id, record.sector_size())?
+                {
+                    record.dk = Some(dk);
+                    report.disks += 1;
+                }
+                moved.save(&path, &record)?;
             }
+            (Some("backups"), "backup.toml") => {
+                let Some(record) = records.load::<BackupRecord>(&path)? else { continue };
+                let mut record = record.check()?;
+                report.backups += usize::from(move_archive(&mut record.archive)?);
+                moved.save(&path, &record)?;
+            }
+            (Some("images"), "image.toml") => {
+                let Some(mut record) = records.load::<ImageRecord>(&path)? else { continue };
+                report.images += usize::from(move_archive(&mut record.archive)?);
+                moved.save(&path, &record)?;
+            }
+            _ => records.copy_to(&moved, &path)?,
         }
-        moved.save(&path, &record)?;
     }
     step()?;
     // A record whose place is not durable yet would be put there by an opening of `moving/`, which

@@ -4,6 +4,7 @@ mod assembly;
 mod audit;
 mod check;
 mod deadlines;
+mod doctor;
 mod hsm_secret;
 mod init;
 mod migrate;
@@ -12,9 +13,13 @@ mod shutdown;
 mod state_dir;
 
 pub use crate::crypto::{Dk, SecretText};
-pub use crate::sys::{SecretFile, end_process, forbid_dumps, lend_descriptor};
+pub use crate::sys::{
+    SecretFile, block_termination_signals, end_process, forbid_dumps, lend_descriptor,
+    wait_for_termination,
+};
 pub use audit::verify_audit;
 pub use check::{CheckMode, CheckReport, Finding, check};
+pub use doctor::{Check, Health, PROBE_TOKEN, checkup, probe_token};
 pub use hsm_secret::{HsmSecret, needed_secret};
 pub use init::{InitReport, OfflineRootKey, init};
 pub use migrate::{MoveReport, migrate};

@@ -37,7 +37,7 @@ pub fn serve(
     sys::forbid_dumps()?;
     sys::block_termination_signals()?;
     if let sys::IoFlusher::Refused(error) = sys::ask_for_io_flusher() {
-        log::info!("memory pressure: PR_SET_IO_FLUSHER was refused: {error}");
+        log::info!("event=io-flusher-refused error=\"{error}\"");
     }
     prepare_mountpoint(&config.mountpoint)?;
     state_dir::check_privacy(&config.state_dir)?;
@@ -65,7 +65,11 @@ pub fn serve(
         .name("evsfs-session".to_owned())
         .spawn(move || end.send(session.wait()))
         .map_err(threads)?;
-    log::info!("mounted on {} version={}", config.mountpoint.display(), env!("CARGO_PKG_VERSION"));
+    log::info!(
+        "event=mounted mountpoint={} version={}",
+        config.mountpoint.display(),
+        env!("CARGO_PKG_VERSION")
+    );
     announce(Ready { pid: std::process::id(), mountpoint: config.mountpoint.clone() });
 
     let ended = ended.recv().expect("the shutdown thread keeps a sender as long as it waits");
@@ -73,6 +77,6 @@ pub fn serve(
     service.events().close();
     // After an unmount by whomever no file is open any more; after a stop all is closed already.
     service.close_all();
-    log::info!("unmounted from {}", config.mountpoint.display());
+    log::info!("event=unmounted mountpoint={}", config.mountpoint.display());
     ended
 }

@@ -40,7 +40,7 @@ pub(super) fn on_request(
                     signalled.stop_switch().ask(StopMode::Forced);
                 }
                 Ok(_) => signalled.stop_switch().ask(StopMode::Graceful),
-                Err(error) => return log::error!("signals are not heard any more: {error}"),
+                Err(error) => return log::error!("event=signals-not-heard error=\"{error}\""),
             }
         }
     })?;
@@ -56,10 +56,12 @@ pub(super) fn on_request(
     Ok(())
 }
 
-/// Waits for the request and for open files, flushes and wipes all disks, unmounts.
+/// Waits for the request, ends the jobs, waits for open files, flushes and wipes all disks, unmounts.
 fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     let mode = service.stop_switch().wait();
-    log::info!("stopping mode={mode:?}");
+    log::info!("event=stopping mode={mode:?}");
+    // The grace is for those who have files open, and a job that copies a disk would count as one.
+    service.stop_jobs();
     let deadline = Instant::now() + grace;
     while service.stop_switch().asked() != Some(StopMode::Forced)
         && service.attachments().iter().any(|open| open.open_count() > 0)
@@ -67,16 +69,15 @@ fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     {
         std::thread::sleep(POLL);
     }
-    service.stop_jobs();
     service.close_all();
     // Who waits for an event is at the end of the file, and closes it.
     service.events().close();
     match unmount(mountpoint, Lazily::No) {
         Ok(()) => return SessionEnd::ByItself,
-        Err(error) => log::warn!("the mount is taken away while it is in use: {error}"),
+        Err(error) => log::warn!("event=mount-taken-away-in-use error=\"{error}\""),
     }
     if let Err(error) = unmount(mountpoint, Lazily::Yes) {
-        log::error!("the mount stays behind: {error}");
+        log::error!("event=mount-stays-behind error=\"{error}\"");
     }
     SessionEnd::Unknown
 }

@@ -27,7 +27,7 @@ const MAGIC: &[u8; 8] = b"evschgd\0";
 const VERSION: u32 = 1;
 const HEADER: usize = MAGIC.len() + 4 + 4 + 4;
 const LEAF: usize = 4 + size_of::<LeafBits>();
-const CHECKSUM: usize = 32;
+const CHECKSUM: usize = ChangedRegions::CHECKSUM_BYTES;
 
 /// The regions of a disk that may have changed since some moment: whatever is not in the set has
 /// certainly not.
@@ -38,6 +38,10 @@ pub struct ChangedRegions {
 impl ChangedRegions {
     /// The grain: the set is made of regions this long, counted from the start of the disk.
     pub const GRAIN: ByteLen = ByteLen::new(REGION);
+
+    /// A document ends in a SHA-256 of so many bytes of all before it, which is checked when it is
+    /// read: whoever knows the end of a document knows the document.
+    pub const CHECKSUM_BYTES: usize = 32;
 
     /// Nothing has changed: where tracking starts.
     pub fn none() -> Self {

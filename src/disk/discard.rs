@@ -6,6 +6,7 @@ use super::span::{Piece, Span};
 use super::write::NeverWritten;
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset};
+use std::time::Instant;
 
 /// Bytes discarded under one hold of the guards: enough that trimming a large disk is few calls,
 /// little enough that others get their turn.
@@ -22,8 +23,9 @@ impl Disk {
     /// `protected` when opened read only; `io`, `no-space` of the backing, and then any part may
     /// have been zeroed; `detached`.
     pub fn discard(&self, offset: ByteOffset, len: ByteLen) -> Result<()> {
+        let begun = Instant::now();
         let result = self.discard_clamped(offset, len);
-        self.tally.discarded(&result);
+        self.tally.discarded(begun, &result);
         result.map(|_| ())
     }
 

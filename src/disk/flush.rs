@@ -4,6 +4,7 @@ use super::open::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
+use std::time::Instant;
 
 /// What one open file has been told about failed flushes (as `errseq_t` of the Linux kernel).
 ///
@@ -24,10 +25,17 @@ impl Disk {
     /// # Errors
     /// `io`, `no-space` of the backing; `detached`.
     pub fn flush(&self) -> Result<()> {
+        let (begun, changed) = (Instant::now(), self.tally.changed_bytes());
         let result =
             self.regions.whole().and_then(|live| self.flusher.flush(|| live.payload.flush()));
-        self.tally.flushed(&result);
+        self.tally.flushed(begun, changed, &result);
         result
+    }
+
+    /// Whether a flush has failed since the disk was opened: what was written and read back may not
+    /// be what is there now.
+    pub fn has_failed_to_flush(&self) -> bool {
+        self.flusher.failures.load(Ordering::Relaxed) > 0
     }
 
     /// The cursor of a file that is opened now.

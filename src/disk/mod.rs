@@ -30,7 +30,7 @@
 //! | `changed_regions` | such a set of regions, and how it is written down |
 //! | `region_map` | the sparse set under these two |
 //! | `detached` | a disk that nobody has attached, read without its key |
-//! | `counters` | what happened so far |
+//! | `counters` | what happened so far, and how long it took |
 
 mod buffer;
 mod changed_regions;
@@ -55,7 +55,7 @@ mod write;
 
 pub use crate::backing::{Access, ReadableFile};
 pub use changed_regions::ChangedRegions;
-pub use counters::Counters;
+pub use counters::{Counters, DiskActivity, DiskOperation, OperationCounters};
 pub use detached::DetachedDisk;
 pub use flush::FlushCursor;
 pub use open::Disk;

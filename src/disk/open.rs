@@ -2,7 +2,7 @@
 
 use super::buffer::ThreadBuffer;
 use super::changes::Changes;
-use super::counters::{Counters, Tally};
+use super::counters::{Counters, DiskActivity, Tally};
 use super::flush::Flusher;
 use super::payload::Payload;
 use super::region::{Exclusive, Regions};
@@ -93,6 +93,11 @@ impl Disk {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.tally.snapshot()
+    }
+
+    /// What happened so far, and how long it took.
+    pub fn activity(&self) -> DiskActivity {
+        self.tally.activity()
     }
 
     /// Makes room in the payload for a disk of `new_size`, durably, also while I/O goes on. Nobody

@@ -5,6 +5,7 @@ use super::open::Disk;
 use super::span::{MAX_REQUEST, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset};
+use std::time::Instant;
 
 impl Disk {
     /// Reads up to `len` bytes and lends them to `deliver`: fewer at the end of the disk, none past
@@ -22,10 +23,11 @@ impl Disk {
         let Some(span) = self.readable(offset, len)? else {
             return Ok(deliver(&[]));
         };
+        let begun = Instant::now();
         let mut buffer = ThreadBuffer::take();
         let result = must_be_one_request(span)
             .and_then(|()| self.load_through(span, &mut buffer).map(<[u8]>::len));
-        self.tally.read(&result);
+        self.tally.read(begun, &result);
         let len = result?;
         let plain = &buffer.bytes(span.skip() + len)[span.skip()..];
         Ok(deliver(plain))
@@ -40,8 +42,9 @@ impl Disk {
         let Some(span) = self.readable(offset, into.len())? else {
             return Ok(0);
         };
+        let begun = Instant::now();
         let result = self.fill(span, into);
-        self.tally.read(&result);
+        self.tally.read(begun, &result);
         result
     }
 

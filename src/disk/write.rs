@@ -6,6 +6,7 @@ use super::span::{MAX_REQUEST, Piece, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset, SectorIndex};
 use std::ops::Range;
+use std::time::Instant;
 
 /// Whether a sector that was never written has to be patched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,9 @@ impl Disk {
     /// `no-space` when the range starts at or past the disk's end; `protected` when opened read
     /// only; `io`, `no-space` of the backing, and then any part may have been written; `detached`.
     pub fn write_at(&self, offset: ByteOffset, data: &[u8]) -> Result<usize> {
+        let begun = Instant::now();
         let result = self.write_clamped(offset, data);
-        self.tally.written(&result);
+        self.tally.written(begun, &result);
         result
     }
 

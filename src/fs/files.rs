@@ -75,6 +75,7 @@ control_files! {
         Agency = "agency" Both,
         Audit = "audit" Value,
         Events = "events" Value,
+        Metrics = "metrics" Value,
         DefaultEncryption = "default-encryption" Both,
     }
 }

@@ -11,6 +11,7 @@ evsfs control directory
                read or write: off, or on ALIAS; what disks get whose creator does not say
   version      the program's version
   events       what happens from now on, a line of JSON each; reading waits for the next
+  metrics      what is measured of disks, keys, the KMS and jobs: OpenMetrics text
   audit        what the KMS was asked for, a line of JSON each (kms-administrator only)
 
   disks/create              write: name=db size=10G [encrypted=yes|no] [key=ALIAS]

@@ -68,7 +68,7 @@ pub fn answer(result: &Result<Reply>) -> Zeroizing<Vec<u8>> {
     match written {
         Ok(()) => line.extend_from_slice(b"}\n"),
         Err(error) => {
-            log::error!("an answer could not be written: {error}");
+            log::error!("event=answer-not-written error=\"{error}\"");
             line.clear();
             line.extend_from_slice(NOT_WRITTEN);
         }

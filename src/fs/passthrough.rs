@@ -25,7 +25,9 @@ impl Namespace {
             return None;
         }
         let found = disk.plain_file();
-        let readable = found.inspect_err(|error| log::debug!("no passthrough: {error}")).ok()??;
+        let readable = found
+            .inspect_err(|error| log::debug!("event=no-passthrough error=\"{error}\""))
+            .ok()??;
         let suits_direct =
             readable.direct_alignment.is_some_and(|bytes| bytes <= disk.sector_size().bytes());
         Some(Passthrough { file: readable.file, only_mappings: mode.direct && !suits_direct })

@@ -21,6 +21,7 @@ impl Namespace {
                 Ok(concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned())
             }
             Node::ControlFile(ControlFile::Error) => Ok(self.refusals().text(caller.uid())),
+            Node::ControlFile(ControlFile::Metrics) => self.service().metrics(caller),
             Node::ControlFile(ControlFile::Agency) => self.agency(caller),
             Node::ControlFile(ControlFile::DefaultEncryption) => self.default_encryption(caller),
             Node::ObjectFile(file) => self.object_value(caller, file),

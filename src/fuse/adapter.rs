@@ -82,7 +82,7 @@ impl Adapter {
         self.syncs.submit(move || {
             guarded("fsync", || {
                 answer(namespace.flush(handle).map_err(|error| {
-                    log::error!("fsync failed: {error}");
+                    log::error!("event=fsync-failed error=\"{error}\"");
                     errno(&error)
                 }));
             });
@@ -94,7 +94,7 @@ impl Adapter {
 /// kernel EIO, and the mount lives.
 fn guarded(operation: &str, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        log::error!("operation={operation} panicked and was answered EIO");
+        log::error!("event=panicked operation={operation} answer=EIO");
     }
 }
 
@@ -127,7 +127,7 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_ABORT_ERROR,
         ] {
             if let Err(missing) = config.add_capabilities(wanted) {
-                log::debug!("the kernel does not offer {missing:?}");
+                log::debug!("event=kernel-does-not-offer what={missing:?}");
             }
         }
         if self.namespace.offers_passthrough() {
@@ -137,7 +137,7 @@ impl Filesystem for Adapter {
             .set_max_write(MAX_REQUEST)
             .and_then(|_| config.set_max_background(MAX_BACKGROUND).map_err(u32::from).map(|_| ()));
         if let Err(nearest) = granted {
-            log::warn!("the kernel limits requests to {nearest}");
+            log::warn!("event=requests-limited bytes={nearest}");
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ impl Filesystem for Adapter {
             });
             match (read, reply) {
                 (Err(error), Some(reply)) => {
-                    log::debug!("read failed: {error}");
+                    log::debug!("event=read-failed error=\"{error}\"");
                     reply.error(errno(&error));
                 }
                 (Ok(None), Some(reply)) if is_nonblocking(flags) => reply.error(Errno::EAGAIN),
@@ -272,7 +272,7 @@ impl Filesystem for Adapter {
             Ok(Some(written)) => reply.written(written_u32(written)),
             Ok(None) => self.command(file, offset, data.to_vec(), reply),
             Err(error) => {
-                log::debug!("write failed: {error}");
+                log::debug!("event=write-failed error=\"{error}\"");
                 reply.error(errno(&error));
             }
         });
@@ -318,8 +318,14 @@ impl Filesystem for Adapter {
     ) {
         guarded("release", || {
             self.passthrough.closed(handle(fh));
-            self.namespace.close(handle(fh));
             self.waiting.forget(handle(fh));
+            if self.namespace.is_stream(handle(fh)) {
+                // Its thread is waited for, and what it has received may have to be removed.
+                let (namespace, file) = (self.namespace.clone(), handle(fh));
+                self.commands.submit(move || guarded("release", || namespace.close(file)));
+            } else {
+                self.namespace.close(handle(fh));
+            }
             reply.ok();
         });
     }

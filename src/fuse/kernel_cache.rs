@@ -35,7 +35,7 @@ impl KernelCache for FuseKernelCache {
         let Some(notifier) = self.notifier.get() else { return };
         let (root, child) = (INodeNo(Inode::ROOT.get()), number(attachment));
         if let Err(error) = notifier.delete(root, child, OsStr::new(name.as_str())) {
-            log::debug!("name={name} not forgotten by the kernel: {error}");
+            log::debug!("event=name-not-forgotten name={name} error=\"{error}\"");
         }
     }
 
@@ -43,7 +43,10 @@ impl KernelCache for FuseKernelCache {
         let Some(notifier) = self.notifier.get() else { return };
         // A negative offset drops the attributes and keeps the pages.
         if let Err(error) = notifier.inval_inode(number(attachment), -1, 0) {
-            log::debug!("attachment={} size not refreshed: {error}", attachment.get());
+            log::debug!(
+                "event=size-not-refreshed attachment={} error=\"{error}\"",
+                attachment.get()
+            );
         }
     }
 }

@@ -18,7 +18,7 @@ pub fn prepare_mountpoint(mountpoint: &Path) -> Result<()> {
     let looked_at = match std::fs::metadata(mountpoint) {
         // ECONNABORTED: the daemon died while this very request was under way.
         Err(error) if is_of_dead_daemon(&error) => {
-            log::info!("mountpoint={shown} the mount of a dead daemon is taken away");
+            log::info!("event=dead-mount-taken-away mountpoint={shown}");
             unmount(mountpoint, Lazily::Yes)?;
             std::fs::metadata(mountpoint)
         }
@@ -99,7 +99,7 @@ pub(super) fn raise_readahead(mountpoint: &Path) {
         std::fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), READAHEAD_KIB)
     });
     if let Err(error) = raised {
-        log::info!("readahead stays as it is: {error}");
+        log::info!("event=readahead-not-raised error=\"{error}\"");
     }
 }
 

@@ -18,9 +18,9 @@ const STACK_DEPTH: u32 = 1;
 /// Asks the kernel for passthrough when the mount begins.
 pub(super) fn ask_for_it(config: &mut KernelConfig) {
     if let Err(missing) = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH) {
-        log::info!("no passthrough: the kernel does not offer {missing:?}");
+        log::info!("event=no-passthrough missing={missing:?}");
     } else if let Err(deepest) = config.set_max_stack_depth(STACK_DEPTH) {
-        log::info!("no passthrough: the deepest stack is {deepest}");
+        log::info!("event=no-passthrough deepest-stack={deepest}");
     }
 }
 
@@ -98,7 +98,7 @@ impl PassthroughFiles {
             None => match reply.open_backing(payload) {
                 Ok(id) => Arc::new(id),
                 Err(error) => {
-                    log::info!("inode={inode} is served without passthrough: {error}");
+                    log::info!("event=served-without-passthrough inode={inode} error=\"{error}\"");
                     open.inodes.insert(inode, Registration::Refused);
                     return None;
                 }

@@ -101,7 +101,7 @@ impl WaitingReads {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            log::error!("the thread of waiting reads panicked");
+            log::error!("event=panicked thread=evsfs-events");
         }
     }
 
@@ -113,7 +113,10 @@ impl WaitingReads {
                 .name("evsfs-events".to_owned())
                 .spawn(move || shared.work())
                 .map_err(|cause| Error::io("starting the thread of waiting reads", cause));
-            *thread = Some(started.inspect_err(|error| log::warn!("{error}"))?);
+            *thread =
+                Some(started.inspect_err(|error| {
+                    log::warn!("event=thread-not-started error=\"{error}\"")
+                })?);
         }
         Ok(())
     }
@@ -170,7 +173,7 @@ impl Shared {
             if self.namespace.would_wait(handle) {
                 rest.insert(number, (handle, notifier));
             } else if let Err(error) = notifier.notify() {
-                log::debug!("the kernel was not told of an event: {error}");
+                log::debug!("event=poll-not-answered error=\"{error}\"");
             }
         }
         rest

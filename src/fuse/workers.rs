@@ -50,7 +50,7 @@ impl Workers {
             std::thread::Builder::new().name(shared.name.to_owned()).spawn(move || worker.work());
         if let Err(error) = started {
             queue.threads -= 1;
-            log::warn!("workers={} cannot start a thread: {error}", shared.name);
+            log::warn!("event=thread-not-started workers={} error=\"{error}\"", shared.name);
             if queue.threads == 0
                 && let Some(job) = queue.jobs.pop_back()
             {

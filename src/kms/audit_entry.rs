@@ -123,6 +123,66 @@ pub enum AuditEvent {
     DeleteAgency,
 }
 
+impl AuditEvent {
+    /// Every event.
+    pub const ALL: [AuditEvent; 24] = [
+        AuditEvent::StartAuditLog,
+        AuditEvent::CreateKey,
+        AuditEvent::EnableKey,
+        AuditEvent::DisableKey,
+        AuditEvent::ScheduleKeyDeletion,
+        AuditEvent::CancelKeyDeletion,
+        AuditEvent::DeleteKey,
+        AuditEvent::UpdateKeyAlias,
+        AuditEvent::UpdateKeyDescription,
+        AuditEvent::CreateDatakey,
+        AuditEvent::DecryptDatakey,
+        AuditEvent::RewrapDatakey,
+        AuditEvent::ExportDatakey,
+        AuditEvent::ImportDatakey,
+        AuditEvent::RotateKey,
+        AuditEvent::EnableKeyRotation,
+        AuditEvent::DisableKeyRotation,
+        AuditEvent::GetParametersForImport,
+        AuditEvent::ImportKeyMaterial,
+        AuditEvent::DeleteImportedKeyMaterial,
+        AuditEvent::MigrateHsm,
+        AuditEvent::AcceptRecords,
+        AuditEvent::CreateAgency,
+        AuditEvent::DeleteAgency,
+    ];
+
+    /// Its name in an entry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AuditEvent::StartAuditLog => "startAuditLog",
+            AuditEvent::CreateKey => "createKey",
+            AuditEvent::EnableKey => "enableKey",
+            AuditEvent::DisableKey => "disableKey",
+            AuditEvent::ScheduleKeyDeletion => "scheduleKeyDeletion",
+            AuditEvent::CancelKeyDeletion => "cancelKeyDeletion",
+            AuditEvent::DeleteKey => "deleteKey",
+            AuditEvent::UpdateKeyAlias => "updateKeyAlias",
+            AuditEvent::UpdateKeyDescription => "updateKeyDescription",
+            AuditEvent::CreateDatakey => "createDatakey",
+            AuditEvent::DecryptDatakey => "decryptDatakey",
+            AuditEvent::RewrapDatakey => "rewrapDatakey",
+            AuditEvent::ExportDatakey => "exportDatakey",
+            AuditEvent::ImportDatakey => "importDatakey",
+            AuditEvent::RotateKey => "rotateKey",
+            AuditEvent::EnableKeyRotation => "enableKeyRotation",
+            AuditEvent::DisableKeyRotation => "disableKeyRotation",
+            AuditEvent::GetParametersForImport => "getParametersForImport",
+            AuditEvent::ImportKeyMaterial => "importKeyMaterial",
+            AuditEvent::DeleteImportedKeyMaterial => "deleteImportedKeyMaterial",
+            AuditEvent::MigrateHsm => "migrateHsm",
+            AuditEvent::AcceptRecords => "acceptRecords",
+            AuditEvent::CreateAgency => "createAgency",
+            AuditEvent::DeleteAgency => "deleteAgency",
+        }
+    }
+}
+
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
@@ -194,5 +254,17 @@ impl AuditEntry {
             return Err(EDITED);
         }
         serde_json::from_slice(line).map_err(|_| "does not have the form it must have")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AuditEvent;
+
+    #[test]
+    fn an_event_is_written_by_its_name() {
+        for event in AuditEvent::ALL {
+            assert_eq!(serde_json::to_value(event).unwrap(), event.name());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::audit_entry::{Actor, AuditEvent};
 use super::audit_log::AuditLog;
+use super::calls::Calls;
 use super::claims::Claims;
 use super::clock_watch::Deadline;
 use super::damaged_key::DamagedKey;
@@ -35,6 +36,7 @@ pub struct Kms {
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) audit: Arc<AuditLog>,
     pub(super) retried: Arc<Mutex<Retried>>,
+    pub(super) calls: Arc<Calls>,
     pub(super) claims: Arc<Claims>,
     pub(super) import_keys: Arc<ImportKeys>,
     pub(super) actor: Actor,
@@ -56,6 +58,7 @@ impl Kms {
             hsm,
             deadlines: Arc::new(Deadlines::begin(records, clock)?),
             retried: Arc::default(),
+            calls: Arc::default(),
             claims: Arc::default(),
             import_keys: Arc::default(),
             actor: Actor::Daemon,

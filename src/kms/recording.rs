@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::id::{Alias, DiskId, KeyId};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The record of one thing that was asked for, while it is being decided and done.
 pub struct Recording<'k> {
@@ -46,6 +47,7 @@ impl Kms {
             deadlines: Arc::clone(&self.deadlines),
             audit: Arc::clone(&self.audit),
             retried: Arc::clone(&self.retried),
+            calls: Arc::clone(&self.calls),
             claims: Arc::clone(&self.claims),
             import_keys: Arc::clone(&self.import_keys),
             actor,
@@ -64,8 +66,10 @@ impl Kms {
         event: AuditEvent,
         work: impl FnOnce(&mut Recording<'_>) -> Result<T>,
     ) -> Result<T> {
+        let begun = Instant::now();
         let mut recording = Recording::begin(self, event);
         let done = work(&mut recording);
+        self.calls.count(event, begun, &done);
         if let Err(error) = &done {
             recording.end_with(error);
         }
@@ -84,7 +88,9 @@ impl Kms {
         let mut recording = Recording::begin(self, event);
         recording.of_key(key);
         recording.repeats = true;
+        let begun = Instant::now();
         let done = work(&mut recording);
+        self.calls.count(event, begun, &done);
         match (&done, recording.allowed) {
             (Ok(_), Allowed::Again(seq)) => {
                 self.retried.lock().remove(&(event, key.id));

@@ -253,7 +253,10 @@ impl PrivateDir {
         // What cannot be made durable now will be with the next change of this directory.
         let undone = undone.map_err(|cause| self.failed("undoing a change of", cause));
         if let Err(error) = undone.and_then(|()| self.sync()) {
-            log::warn!("record={} a refused change may yet show: {error}", self.place.display());
+            log::warn!(
+                "event=refused-change-may-show record={} error=\"{error}\"",
+                self.place.display()
+            );
         }
     }
 

@@ -17,6 +17,13 @@ impl Service {
         self.check_record(entry)?;
         let mut record = entry.state().record.clone();
         let disk = self.open_disk(&permit, &record, access)?;
+        // What was kept is right for one attachment only, and nobody can write yet.
+        let kept = self.take_changes(&record)?;
+        let since = kept.as_ref().map(|kept| kept.since);
+        let disk = match &kept {
+            Some(kept) => disk.resume_tracking(&kept.regions),
+            None => disk,
+        };
         record.set_attached(Some(access));
         record.error = None;
         // Saved before anybody can use the disk, so that a restart finds it attached (D9).
@@ -28,6 +35,7 @@ impl Service {
             entry.owner(),
             access,
             disk,
+            since,
         ));
         let mut state = entry.state();
         state.record = record;
@@ -36,7 +44,11 @@ impl Service {
         self.attached.add(attachment);
         work.done();
         self.tell_of_disk("disk.attached", entry);
-        log::info!("disk={} name={} attached access={access:?}", entry.id(), entry.name());
+        log::info!(
+            "event=disk-attached disk={} name={} access={access:?}",
+            entry.id(),
+            entry.name()
+        );
         Ok(())
     }
 

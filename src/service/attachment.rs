@@ -58,11 +58,12 @@ impl Attachment {
         owner: Uid,
         access: Access,
         disk: Disk,
+        last_backup: Option<BackupId>,
     ) -> Self {
         let modified = Mutex::new((0, SystemTime::now()));
         let opens = Mutex::new(Opens::default());
         let released = Condvar::new();
-        let last_backup = Mutex::new(None);
+        let last_backup = Mutex::new(last_backup);
         let passthrough_opens = AtomicU64::new(0);
         Attachment {
             id,
@@ -109,7 +110,7 @@ impl Attachment {
         self.access == Access::ReadOnly
     }
 
-    /// When its content was last seen to have changed. A write does not read the clock; the time
+    /// When its content was last seen to have changed. A write does not read the wall clock; the time
     /// is taken when somebody asks and writes have been made since the last question.
     pub fn modified(&self) -> SystemTime {
         let counters = self.disk.counters();
@@ -126,9 +127,15 @@ impl Attachment {
         &self.disk
     }
 
-    /// The backup since which the disk has noted its changes; `None` before the first.
+    /// The backup since which the disk has noted its changes; `None` before the first, and when a
+    /// flush has failed: the backup may hold what the disk has lost.
     pub(super) fn last_backup(&self) -> Option<BackupId> {
-        *self.last_backup.lock()
+        self.last_backup.lock().filter(|_| !self.disk.has_failed_to_flush())
+    }
+
+    /// As [`last_backup`](Self::last_backup), for one who asks last.
+    pub(super) fn take_last_backup(&self) -> Option<BackupId> {
+        self.last_backup.lock().take().filter(|_| !self.disk.has_failed_to_flush())
     }
 
     /// A backup has been made of it.

@@ -3,12 +3,17 @@
 use super::control_plane::Service;
 use crate::auth::{Action, Caller};
 use crate::error::Result;
-use crate::kms::{Actor, Kms};
+use crate::kms::{Actor, Kms, KmsCalls};
 
 impl Service {
     /// The KMS, acting for this caller.
     pub(super) fn kms_for(&self, caller: Caller) -> Kms {
         self.kms.on_behalf_of(Actor::User(caller.uid()))
+    }
+
+    /// What the KMS was asked for since the daemon started.
+    pub(super) fn kms_calls(&self) -> Vec<KmsCalls> {
+        self.kms.calls()
     }
 
     /// Whether the caller may see the audit log.

@@ -75,7 +75,9 @@ impl DiskEntry {
         let (id, status) = (self.id, state.status);
         match status.after(event) {
             Some(next) => state.status = next,
-            None => log::error!("disk={id} status={} cannot end by {event:?}", status.name()),
+            None => {
+                log::error!("event=impossible disk={id} status={} ending={event:?}", status.name())
+            }
         }
     }
 }

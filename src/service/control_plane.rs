@@ -14,12 +14,14 @@ use super::record::DiskRecord;
 use super::servers::Servers;
 use super::settings::Settings;
 use super::stop::StopSwitch;
+use super::unserved::Unserved;
 use crate::auth::{Action, Authority, Caller, Permit, Project};
 use crate::config::{CacheMode, Role};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{DiskId, Name};
 use crate::kms::Kms;
 use crate::records::Records;
+use crate::sync::Mutex;
 use crate::sys::Clock;
 use std::sync::{Arc, Weak};
 
@@ -63,6 +65,8 @@ pub struct Service {
     itself: Weak<Service>,
     stop: StopSwitch,
     pub(super) attached: Attached,
+    // Protects what was left out when the state directory was read. A leaf.
+    pub(super) unserved: Mutex<Vec<Unserved>>,
 }
 
 impl Service {
@@ -91,6 +95,7 @@ impl Service {
             uploads: Uploads::default(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
+            unserved: Mutex::default(),
         })
     }
 
@@ -140,7 +145,7 @@ impl Service {
         for (what, keys) in kept {
             match keys {
                 Ok(keys) => keys.iter().for_each(|key| {
-                    log::info!("key={} alias={} {what}", key.id, key.alias);
+                    log::info!("event=key-{what} key={} alias={}", key.id, key.alias);
                     self.tell_of_key(&format!("key.{what}"), key);
                 }),
                 Err(error) => drop(failure.get_or_insert(error)),
@@ -194,6 +199,15 @@ impl Service {
     /// The attached disks, sorted by name.
     pub fn attachments(&self) -> Vec<Arc<Attachment>> {
         self.attached.all()
+    }
+
+    /// How many requests the users of attached disks have made, as far as these are attached still.
+    pub(super) fn requests_so_far(&self) -> u64 {
+        let requests = self.attachments().into_iter().map(|attachment| {
+            let counters = attachment.disk().counters();
+            counters.reads + counters.writes + counters.discards + counters.flushes
+        });
+        requests.sum()
     }
 
     /// The attached disk whose file has this name.

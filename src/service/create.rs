@@ -52,7 +52,11 @@ impl Service {
             return Err(error);
         }
         let encrypted = record.is_encrypted();
-        log::info!("disk={} name={} created encrypted={encrypted}", record.id, record.name);
+        log::info!(
+            "event=disk-created disk={} name={} encrypted={encrypted}",
+            record.id,
+            record.name
+        );
         let entry = reservation.made(record);
         self.tell_of_disk("disk.created", &entry);
         Ok(entry)
@@ -148,7 +152,7 @@ impl Service {
             .and_then(|()| self.records.remove(&DiskRecord::path_of(record.id)?))
             .and_then(|()| self.payloads.remove_directory(record.id));
         if let Err(error) = &removed {
-            log::warn!("disk={} left behind half-made: {error}", record.id);
+            log::warn!("event=disk-left-half-made disk={} error=\"{error}\"", record.id);
         }
         removed.is_ok()
     }

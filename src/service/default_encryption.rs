@@ -23,7 +23,7 @@ impl Service {
             }
         };
         self.project.choose_default_encryption(permit, choice)?;
-        log::info!("default-encryption={choice:?} uid={uid}");
+        log::info!("event=default-encryption-set choice={choice:?} uid={uid}");
         Ok(())
     }
 

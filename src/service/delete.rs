@@ -21,7 +21,7 @@ impl Service {
         self.catalogue.remove(entry);
         work.done();
         self.tell_of_disk("disk.deleted", entry);
-        log::info!("disk={} name={} deleted", entry.id(), entry.name());
+        log::info!("event=disk-deleted disk={} name={}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -37,6 +37,7 @@ impl Service {
     }
 
     pub(super) fn remove_files(&self, record: &DiskRecord) -> Result<()> {
+        self.forget_changes(record.id)?;
         self.payloads.remove(record)?;
         self.records.remove(&DiskRecord::path_of(record.id)?)?;
         self.payloads.remove_directory(record.id)

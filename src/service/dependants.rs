@@ -26,10 +26,17 @@ pub(super) struct Dependants {
     pub images: Vec<Name>,
     /// How many more images there are, as for disks.
     pub foreign_images: usize,
-    /// How many data keys each version of the key has wrapped: of all disks for callers who manage
-    /// keys, since the number tells whether an old version is still needed; of those the caller may
-    /// see for others.
-    pub held: BTreeMap<u32, usize>,
+    /// How many data keys each version of the key has wrapped: all for callers who manage keys, since
+    /// the number tells whether an old version is still needed; for others, of what they may see.
+    pub held: BTreeMap<u32, Held>,
+}
+
+/// What has its data key wrapped by one version of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Held {
+    pub disks: usize,
+    pub backups: usize,
+    pub images: usize,
 }
 
 impl Service {
@@ -42,8 +49,8 @@ impl Service {
             }
         }
         for backup in self.backups.all() {
-            if key_of(&backup) == Some(key) {
-                self.add_backup(caller, &backup, &mut dependants);
+            if let Some((_, version)) = version_of_backup(&backup).filter(|(of, _)| *of == key) {
+                self.add_backup(caller, &backup, version, &mut dependants);
             }
         }
         for entry in self.images.all() {
@@ -63,8 +70,8 @@ impl Service {
             }
         }
         for backup in self.backups.all() {
-            if let Some(key) = key_of(&backup) {
-                self.add_backup(caller, &backup, all.entry(key).or_default());
+            if let Some((key, version)) = version_of_backup(&backup) {
+                self.add_backup(caller, &backup, version, all.entry(key).or_default());
             }
         }
         for entry in self.images.all() {
@@ -75,8 +82,19 @@ impl Service {
         all
     }
 
-    fn add_backup(&self, caller: Caller, backup: &BackupEntry, dependants: &mut Dependants) {
-        match self.authority.allows(caller, Action::UseObject { owner: backup.owner() }) {
+    fn add_backup(
+        &self,
+        caller: Caller,
+        backup: &BackupEntry,
+        version: u32,
+        dependants: &mut Dependants,
+    ) {
+        let allows = |action| self.authority.allows(caller, action);
+        let is_visible = allows(Action::UseObject { owner: backup.owner() });
+        if is_visible || allows(Action::ManageKeys) {
+            dependants.held.entry(version).or_default().backups += 1;
+        }
+        match is_visible {
             true => dependants.backups.push(backup.name().clone()),
             false => dependants.foreign_backups += 1,
         }
@@ -92,7 +110,7 @@ impl Service {
         let allows = |action| self.authority.allows(caller, action);
         let is_visible = allows(Action::UseObject { owner: entry.owner() });
         if is_visible || allows(Action::ManageKeys) {
-            *dependants.held.entry(version).or_default() += 1;
+            dependants.held.entry(version).or_default().images += 1;
         }
         match is_visible {
             true => dependants.images.push(entry.name().clone()),
@@ -110,7 +128,7 @@ impl Service {
         let allows = |action| self.authority.allows(caller, action);
         let is_visible = allows(Action::UseObject { owner: entry.owner() });
         if is_visible || allows(Action::ManageKeys) {
-            *dependants.held.entry(version).or_default() += 1;
+            dependants.held.entry(version).or_default().disks += 1;
         }
         if is_visible {
             dependants.disks.push(entry.name().clone());
@@ -124,10 +142,10 @@ impl Service {
 }
 
 /// The key that opens a backup, once it is whole.
-fn key_of(backup: &BackupEntry) -> Option<KeyId> {
+fn version_of_backup(backup: &BackupEntry) -> Option<(KeyId, u32)> {
     let state = backup.state();
-    let sealing = state.record.archive.as_ref().and_then(|archive| archive.sealing());
-    sealing.map(|sealing| sealing.dk.key)
+    let sealing = state.record.archive.as_ref()?.sealing()?;
+    Some((sealing.dk.key, sealing.dk.version))
 }
 
 fn version_of_image(entry: &ImageEntry) -> Option<(KeyId, u32)> {

@@ -38,7 +38,7 @@ impl Service {
                 // Best effort: a forced detach must end whatever the backing does.
                 self.flush_at_the_end(&attachment);
                 if let Err(error) = self.forget_attached(entry) {
-                    log::warn!("disk={} will be attached again at a restart: {error}", entry.id());
+                    log::warn!("event=detach-not-saved disk={} error=\"{error}\"", entry.id());
                 }
                 closing
             }
@@ -47,16 +47,18 @@ impl Service {
         closing.for_good();
         work.done();
         self.tell_of_disk("disk.detached", entry);
-        log::info!("disk={} name={} detached mode={mode:?}", entry.id(), entry.name());
+        log::info!("event=disk-detached disk={} name={} mode={mode:?}", entry.id(), entry.name());
         Ok(())
     }
 
     /// Wipes the key and removes the file; cannot fail.
     fn take_away(&self, entry: &DiskEntry, attachment: &Arc<Attachment>) {
         attachment.disk().revoke();
+        let record = entry.state().record.clone();
+        self.keep_changes(attachment, &record);
         // Pages that were read between the first drop and the revocation.
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::warn!("disk={} dirty pages lost: {error}", entry.id());
+            log::warn!("event=dirty-pages-lost disk={} error=\"{error}\"", entry.id());
         }
         self.attached.remove(attachment);
         self.kernel.forget(attachment.id(), attachment.name());
@@ -79,6 +81,10 @@ impl Service {
             let closing = attachment.close_now();
             self.flush_at_the_end(&attachment);
             attachment.disk().revoke();
+            if let Some(entry) = self.catalogue.by_id(attachment.disk_id()) {
+                let record = entry.state().record.clone();
+                self.keep_changes(&attachment, &record);
+            }
             self.attached.remove(&attachment);
             closing.for_good();
         }
@@ -87,10 +93,10 @@ impl Service {
     fn flush_at_the_end(&self, attachment: &Attachment) {
         let id = attachment.disk_id();
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::warn!("disk={id} dirty pages lost: {error}");
+            log::warn!("event=dirty-pages-lost disk={id} error=\"{error}\"");
         }
         if let Err(error) = attachment.disk().flush() {
-            log::error!("disk={id} flush failed: {error}");
+            log::error!("event=flush-failed disk={id} error=\"{error}\"");
         }
     }
 }

@@ -53,7 +53,7 @@ impl Service {
         }
         work.done();
         self.tell_of_disk("disk.extended", entry);
-        log::info!("disk={} name={} extended size={size}", entry.id(), entry.name());
+        log::info!("event=disk-extended disk={} name={} size={size}", entry.id(), entry.name());
         Ok(())
     }
 }

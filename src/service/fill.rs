@@ -60,7 +60,7 @@ impl Service {
             }
             return Err(error);
         }
-        log::info!("disk={} name={} created from an archive", record.id, record.name);
+        log::info!("event=disk-created disk={} name={} source=archive", record.id, record.name);
         let entry = reservation.made(record);
         self.tell_of_disk("disk.created", &entry);
         Ok(entry)

@@ -34,18 +34,22 @@ mod fields;
 mod fill;
 mod images;
 mod jobs;
+mod kept_changes;
 mod kernel_cache;
 mod keys;
+mod metrics;
 mod moving;
 mod payload;
 mod record;
 mod reply;
 mod rewrap;
+mod rewrap_all;
 mod servers;
 mod settings;
 mod startup;
 mod status;
 mod stop;
+mod unserved;
 
 pub use crate::kms::KeyView;
 pub use archive_check::{ArchiveFinding, Upkeep};
@@ -63,8 +67,9 @@ pub use commands::{
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    AgencyInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
-    ImportParametersInfo, JobInfo, KeyInfo, ServerInfo, StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo,
+    DiskActivityInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo,
+    ServerInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
@@ -72,6 +77,7 @@ pub use images::{
     ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
 };
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
+pub use kept_changes::{check_kept_changes, remove_changes};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use moving::DiskUpload;
 pub use payload::Payloads;

@@ -137,7 +137,7 @@ impl Payloads {
         if self.direct_io
             && let Err(error) = bypass()
         {
-            log::warn!("disk={} is served through the page cache: {error}", record.id);
+            log::warn!("event=direct-backing-refused disk={} error=\"{error}\"", record.id);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    AgencyInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
+    ActivityInfo, AgencyInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
     ImportParametersInfo, JobInfo, KeyInfo, ServerInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -53,6 +53,8 @@ pub enum Reply {
     DefaultEncryption(DefaultEncryptionInfo),
     /// The mount.
     Status(Box<StatusInfo>),
+    /// What goes on in the mount.
+    Activity(Box<ActivityInfo>),
     /// Nothing to tell.
     Done(Empty),
 }

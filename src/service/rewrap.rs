@@ -1,11 +1,12 @@
-//! Wrapping the data keys of disks by the newest version of its master key (RULES K5).
+//! Wrapping a data key by the newest version of its master key (RULES K5).
 
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
-use super::jobs::JobContext;
 use super::status::DiskEvent;
-use crate::auth::{Action, Caller, Permit};
+use crate::archive::{ArchiveRecord, Sealing};
+use crate::auth::{Caller, Permit};
 use crate::error::{Code, Error, ErrorKind, Result};
+use crate::id::Name;
 
 impl Service {
     /// Replaces the wrapped data key in the disk's record. The key itself stays the same, so an
@@ -34,47 +35,44 @@ impl Service {
             record.seal_with(wrapped);
             self.save(&record)?;
             entry.state().record = record;
-            log::info!("disk={} name={} rewrapped version={version}", entry.id(), entry.name());
+            log::info!(
+                "event=disk-rewrapped disk={} name={} version={version}",
+                entry.id(),
+                entry.name()
+            );
         }
         work.done();
         self.tell_of_disk("disk.rewrapped", entry);
         Ok(())
     }
 
-    /// Rewraps all encrypted disks the caller may use, one after the other: the work of a job. A
-    /// refused disk does not keep the others from it, and each is under its old version or the
-    /// newest whenever this ends, so that it can begin anew.
-    pub(super) fn rewrap_all(&self, caller: Caller, context: &JobContext<'_>) -> Result<()> {
-        let mut disks = self.visible_disks(caller);
-        disks.retain(|entry| entry.state().record.is_encrypted());
-        context.set_total(disks.len() as u64);
-        let mut refusals = Vec::new();
-        for entry in &disks {
-            context.check()?;
-            let rewrapped = self
-                .permit(caller, Action::UseObject { owner: entry.owner() })
-                .and_then(|permit| self.rewrap(permit, entry));
-            match rewrapped {
-                // Deleted meanwhile.
-                Err(_) if self.catalogue.by_id(entry.id()).is_none() => {}
-                Err(refusal) => refusals.push(refusal),
-                Ok(()) => {}
-            }
-            context.advance(1)?;
-        }
-        let count = refusals.len();
-        match refusals.into_iter().next() {
-            None => Ok(()),
-            Some(first) => {
-                let message =
-                    format!("{count} of {} encrypted disks were not rewrapped", disks.len());
-                let error = Error::new(first.kind(), message);
-                Err(match first.documented_code() {
-                    Some(code) => error.code(code),
-                    None => error,
-                }
-                .caused_by(first))
-            }
-        }
+    /// Whether an archive's data key needs no other wrapping.
+    pub(super) fn is_under_newest_version(&self, archive: &ArchiveRecord) -> bool {
+        archive.sealing().is_none_or(|Sealing { dk, .. }| {
+            let keys = self.kms.list();
+            keys.iter().any(|key| key.id == dk.key && key.version == dk.version)
+        })
+    }
+
+    /// The record of an archive, with its data key wrapped by the newest version; `None` when it is
+    /// already, or there is none.
+    pub(super) fn rewrap_archive(
+        &self,
+        caller: Caller,
+        name: &Name,
+        archive: &ArchiveRecord,
+    ) -> Result<Option<ArchiveRecord>> {
+        let Some(Sealing { disk, dk }) = archive.sealing() else { return Ok(None) };
+        self.require_agency(caller)?;
+        let rewrapped = self.kms_for(caller).rewrap_dk(dk, *disk, archive.sector_size());
+        let rewrapped = rewrapped.map_err(|cause| {
+            let message = format!("{:?} cannot be rewrapped", name.as_str());
+            Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
+        })?;
+        Ok(rewrapped.map(|dk| {
+            let mut archive = archive.clone();
+            archive.set_wrapped_dk(dk);
+            archive
+        }))
     }
 }

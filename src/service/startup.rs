@@ -26,7 +26,7 @@ impl Service {
                 Ok(Some(entry)) => to_attach.push(entry),
                 Ok(None) => {}
                 Err(error) => {
-                    log::error!("disk={name} is not served: {error}");
+                    self.leave_out("disk", &name, &error);
                     is_whole = false;
                 }
             }
@@ -52,7 +52,7 @@ impl Service {
         let path = DiskRecord::path_of(id)?;
         let Some(record) = self.records.load::<DiskRecord>(&path)? else {
             if self.payloads.has_empty_directory(id) {
-                log::info!("disk={id} was not begun or is deleted, and its directory is removed");
+                log::info!("event=empty-directory-removed disk={id}");
                 self.payloads.remove_directory(id)?;
                 return Ok(None);
             }
@@ -67,7 +67,7 @@ impl Service {
         }
         match unfinished.fate_of(record.server) {
             Fate::Goes => {
-                log::info!("disk={id} goes with its server");
+                log::info!("event=removed-with-server disk={id}");
                 self.remove_files(&record)?;
                 return Ok(None);
             }
@@ -80,13 +80,13 @@ impl Service {
         }
         match record.stage {
             Stage::Creating => {
-                log::info!("disk={id} was never finished and is removed");
+                log::info!("event=unfinished-removed disk={id}");
                 // What cannot be removed now is no disk at the next start either.
                 let _ = self.unmake(&record);
                 return Ok(None);
             }
             Stage::Deleting => {
-                log::info!("disk={id} was being deleted and is removed");
+                log::info!("event=deletion-finished disk={id}");
                 self.remove_files(&record)?;
                 return Ok(None);
             }
@@ -109,7 +109,7 @@ impl Service {
             match attached {
                 Ok(()) => return,
                 Err(error) => {
-                    log::warn!("disk={} was not attached again: {error}", entry.id());
+                    log::warn!("event=not-attached-again disk={} error=\"{error}\"", entry.id());
                     Some(format!("not attached again: {error}"))
                 }
             }
@@ -119,7 +119,7 @@ impl Service {
         record.set_attached(None);
         record.error = reason;
         if let Err(error) = self.save(&record) {
-            log::warn!("disk={} its state was not saved: {error}", entry.id());
+            log::warn!("event=record-not-saved disk={} error=\"{error}\"", entry.id());
         }
         entry.state().record = record;
     }

@@ -5,6 +5,7 @@
 
 mod aligned_buffer;
 mod clock;
+mod clock_state;
 mod descriptor;
 mod process;
 mod secret_file;
@@ -15,10 +16,11 @@ mod thread;
 
 pub use aligned_buffer::AlignedBuffer;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock_state::is_clock_synchronised;
 pub use descriptor::inherited_descriptor;
 pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
 pub use secret_file::{SecretFile, lend_descriptor};
-pub use secret_memory::SecretBox;
+pub use secret_memory::{SecretBox, SecretMemory, secret_memory_kind};
 pub use signals::{Termination, block_termination_signals, wait_for_termination};
 pub use stack::with_wiped_stack;
 pub use thread::{has_pending_signal, yield_to_other_threads};

@@ -79,6 +79,27 @@ unsafe impl<T: Send> Send for SecretBox<T> {}
 // SAFETY: as above; shared access gives only &T.
 unsafe impl<T: Sync> Sync for SecretBox<T> {}
 
+/// How well memory for keys is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretMemory {
+    /// By `memfd_secret(2)`: absent from the kernel's own map.
+    Hidden,
+    /// Locked and left out of dumps.
+    Locked,
+}
+
+/// What this kernel offers, found out by asking for a page of it.
+///
+/// # Errors
+/// `quota` when no memory can be locked.
+pub fn secret_memory_kind() -> Result<SecretMemory> {
+    let page = rustix::param::page_size();
+    match Pages::map_secret(page) {
+        Ok(_) => Ok(SecretMemory::Hidden),
+        Err(_) => Pages::map_locked(page).map(|_| SecretMemory::Locked),
+    }
+}
+
 /// A private mapping of whole pages, wiped and unmapped on drop. Empty ones (`len` 0) own nothing.
 struct Pages {
     start: NonNull<u8>,

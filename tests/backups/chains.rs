@@ -26,7 +26,7 @@ fn b2_middle() {
         fill(&mount, "db", u64::from(number), number + 1);
         fill(&mount, "db", 6, number + 1);
         if number == 2 {
-            // Nobody notes changes across a detach: they are found by digests.
+            // Of a detached disk.
             mount.evsfs(&["disk", "detach", "db"]).ok();
             mount.evsfs(&["backup", "create", "db", "b2"]).ok();
             mount.evsfs(&["disk", "attach", "db"]).ok();

@@ -9,8 +9,11 @@ mod broken;
 mod busy;
 mod chains;
 mod check;
+mod ended;
 mod interrupted;
+mod kept;
 mod restored;
+mod rewrapped;
 mod rig;
 mod told;
 mod transfer;
@@ -25,6 +28,9 @@ fn main() -> std::process::ExitCode {
         transfer::trials(),
         check::trials(),
         told::trials(),
+        ended::trials(),
+        kept::trials(),
+        rewrapped::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())
 }

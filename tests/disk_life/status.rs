@@ -172,5 +172,5 @@ fn d2_a_record_that_was_edited_is_not_believed() {
     has_codes(mount.evsfs(&["disk", "attach", "sealed"]), 3, "EVS.1002");
     attach(&mount, "other");
     let log = std::fs::read_to_string(mount.state_dir().join("daemon.log")).unwrap();
-    assert!(log.contains(&format!("disk={id} is not served")), "{log}");
+    assert!(log.contains(&format!("event=not-served disk={id} ")), "{log}");
 }

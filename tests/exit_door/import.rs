@@ -140,7 +140,7 @@ fn e4_round_trip() {
     same("again", &again, &std::fs::read(&disk).unwrap());
 }
 
-/// E6: encrypted or not, in whole sectors, holes kept, with the progress told.
+/// E6: encrypted or not, in whole sectors, holes kept.
 fn e6_a_plain_image() {
     let (mount, _outside) = project("");
     let raw = mount.scratch().join("raw");
@@ -157,9 +157,7 @@ fn e6_a_plain_image() {
         ("large", &["--key", "finance", "--sector-size", "4096"][..], 4096),
     ] {
         let line = ["disk", "import", name, "--raw", text(&raw)];
-        let output = mount.evsfs(&[&line[..], options].concat());
-        assert!(output.stderr.contains(&format!("import of {name}: ")), "{}", output.stderr);
-        let table = output.ok();
+        let table = mount.evsfs(&[&line[..], options].concat()).ok();
         assert!(table.lines().nth(1).unwrap().starts_with(name), "{table}");
         assert_eq!(mount.json(&["disk", "show", name])["sector_size"], sector_size);
         mount.evsfs(&["disk", "attach", name]).ok();

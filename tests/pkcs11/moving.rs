@@ -24,6 +24,8 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
         std::fs::write(file, disk.repeat(5000)).unwrap();
     }
     mount.evsfs(&["disk", "create", "plain", "--size", "1M", "--unencrypted"]).ok();
+    mount.evsfs(&["backup", "create", "a", "of-a"]).ok();
+    mount.evsfs(&["image", "create", "like-b", "--disk", "b"]).ok();
     mount.evsfs(&["key", "disable", "old"]).ok();
     let payload = std::fs::read(mount.payload("a")).unwrap();
 
@@ -36,8 +38,8 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
     mount.evsfs_plain(&arguments).refused(4);
     mount.stop();
 
-    // Two keys are made and three data keys wrapped, after the record key at the first time.
-    for calls in 0..5 {
+    // Two keys are made and five data keys wrapped, after the record key at the first time.
+    for calls in 0..7 {
         shim.tell("die", &"x".repeat(calls));
         let killed = shim.evsfs(&mount, &arguments);
         assert_eq!(killed.code, 137, "{calls}: {killed:?}");
@@ -50,7 +52,10 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
         }
     }
     let said = mount.evsfs_plain(&arguments).ok();
-    assert!(said.starts_with("moved 2 keys and the data keys of 3 disks\n"), "{said}");
+    assert!(
+        said.starts_with("moved 2 keys and the data keys of 3 disks, 1 backups and 1 images\n"),
+        "{said}"
+    );
     let again = mount.evsfs_plain(&arguments).refused(3);
     assert!(again.contains("evsfs mount -c "), "{again}");
 
@@ -70,6 +75,12 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
     mount.evsfs(&["disk", "attach", "c"]).ok();
     assert_eq!(&std::fs::read(mount.mountpoint().join("c")).unwrap()[..5], b"ccccc");
     mount.evsfs(&["disk", "attach", "plain"]).ok();
+    for (disk, from, byte) in [("d", "backup:of-a", "a"), ("e", "image:like-b", "b")] {
+        mount.evsfs(&["disk", "create", disk, "--from", from, "--key", "finance"]).ok();
+        mount.evsfs(&["disk", "attach", disk]).ok();
+        let data = std::fs::read(mount.mountpoint().join(disk)).unwrap();
+        assert_eq!(&data[..5000], byte.repeat(5000).as_bytes(), "{from}");
+    }
     assert_eq!(mount.json(&["key", "show", "finance"])["version"], 2);
     let objects = token.objects();
     assert_eq!(objects.matches("Secret Key Object").count(), 3, "{objects}");

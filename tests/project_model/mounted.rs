@@ -349,7 +349,7 @@ impl<'c> Stand<'c> {
         let value = |file: &str| self.mount.read_control(&format!("keys/{alias}/{file}"));
         let dated = |file: &str| (!value(file).is_empty()).then(|| "a date".to_owned());
         let lines = |file: &str| value(file).lines().map(str::to_owned).collect::<Vec<_>>();
-        let held = |line: String| line.rsplit(' ').next().unwrap().parse().unwrap();
+        let held = |line: String| line.split(' ').nth(2).unwrap().parse().unwrap();
         KeyRow {
             alias: alias.to_owned(),
             state: value("state"),

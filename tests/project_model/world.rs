@@ -322,7 +322,7 @@ fn backup_row(backup: BackupInfo) -> BackupRow {
     });
     BackupRow {
         name: backup.name.to_string(),
-        disk: backup.disk.to_string(),
+        disk: backup.disk.map(|disk| disk.to_string()).unwrap_or_default(),
         status: backup.status.to_owned(),
         size: backup.size,
         owner: backup.owner.get(),

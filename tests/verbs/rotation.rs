@@ -98,7 +98,7 @@ fn k5_a_disk_opens_under_its_old_version_and_moves_when_it_is_rewrapped() {
         let all = mount.evsfs(&["disk", "rewrap", "--all"]);
         assert_eq!(
             all.stdout,
-            "3 of 3 encrypted disks are under the newest versions of their keys\n"
+            "3 of 3 data keys are under the newest versions of their master keys\n"
         );
         assert_eq!(all.code, 0, "{}", all.stderr);
         assert_eq!(held(&mount, "finance"), [0, 0, 3]);
@@ -128,7 +128,7 @@ fn k5_rewrap_needs_key_and_agency() {
     assert!(all.stderr.ends_with("(EVS.2040)\nfix: evsfs key enable one\n"), "{}", all.stderr);
     let error = &mount.json(&["job", "list"])[0]["error"];
     assert!(
-        error["message"].as_str().unwrap().starts_with("1 of 2 encrypted disks were not rewrapped"),
+        error["message"].as_str().unwrap().starts_with("1 of 2 data keys were not rewrapped"),
         "{error}"
     );
     assert_eq!((held(&mount, "one"), held(&mount, "two")), (vec![1, 0], vec![0, 1]));

@@ -88,6 +88,7 @@ impl Namespace {
             BackupStatus::Available => 0o400,
             BackupStatus::Creating
             | BackupStatus::Merging
+            | BackupStatus::Rewrapping
             | BackupStatus::Deleting
             | BackupStatus::ErrorDeleting => 0,
         })

@@ -143,8 +143,11 @@ fn shown(key: &KeyInfo, file: KeyFile) -> String {
         KeyFile::DeletionDate => key.deletion_date.clone().unwrap_or_default(),
         KeyFile::Version => key.version.to_string(),
         KeyFile::Versions => {
-            // One version a line: number, date, disks.
-            let line = |of: &VersionInfo| format!("{} {} {}\n", of.version, of.created, of.disks);
+            // One version a line: number, date, disks, backups, images.
+            let line = |of: &VersionInfo| {
+                let VersionInfo { version, created, disks, backups, images } = of;
+                format!("{version} {created} {disks} {backups} {images}\n")
+            };
             return key.versions.iter().map(line).collect();
         }
         KeyFile::Rotation => key.rotation.clone(),

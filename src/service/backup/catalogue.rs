@@ -51,6 +51,17 @@ struct Members {
     by_id: HashMap<BackupId, Arc<BackupEntry>>,
 }
 
+impl BackupState {
+    fn must_not_be_read(&self, entry: &BackupEntry) -> Result<()> {
+        if self.holds == 0 {
+            return Ok(());
+        }
+        let message = format!("backup {:?} is being read", entry.name().as_str());
+        Err(Error::new(ErrorKind::InUse, message)
+            .remedy("evsfs job list, and try again when its reader has ended"))
+    }
+}
+
 impl BackupEntry {
     /// A backup with this record in this status.
     pub fn new(record: BackupRecord, status: BackupStatus) -> Self {
@@ -101,7 +112,7 @@ impl BackupEntry {
             Some(next) => state.status = next,
             None => {
                 let (id, status) = (self.id, state.status.name());
-                log::error!("backup={id} status={status} cannot end by {event:?}");
+                log::error!("event=impossible backup={id} status={status} ending={event:?}");
             }
         }
     }
@@ -193,6 +204,18 @@ impl Backups {
         Ok(chain)
     }
 
+    /// Begins to wrap a backup's data key anew: nobody reads its record meanwhile.
+    ///
+    /// # Errors
+    /// `wrong-status`; `in-use` while a chain that it is part of is being read.
+    pub(super) fn begin_rewrap(&self, entry: &BackupEntry) -> Result<()> {
+        let _members = self.members.write();
+        let mut state = entry.state();
+        state.must_not_be_read(entry)?;
+        state.status = state.status.moved_by(BackupEvent::Rewrap, entry.name(), "rewrap")?;
+        Ok(())
+    }
+
     /// Begins to delete a backup, and to merge it into those that are built upon it.
     ///
     /// # Errors
@@ -205,11 +228,7 @@ impl Backups {
             child.state().status.must_be_available(child.name(), "delete of its parent")?;
         }
         let mut state = entry.state();
-        if state.holds > 0 {
-            let message = format!("backup {:?} is being read", entry.name().as_str());
-            return Err(Error::new(ErrorKind::InUse, message)
-                .remedy("evsfs job list, and try again when its reader has ended"));
-        }
+        state.must_not_be_read(entry)?;
         state.status = state.status.moved_by(BackupEvent::Delete, entry.name(), "delete")?;
         drop(state);
         children.iter().for_each(|child| child.end(BackupEvent::Merge));

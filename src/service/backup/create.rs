@@ -11,6 +11,7 @@ use crate::backing::{Backing, FileBacking};
 use crate::disk::{Access, ChangedRegions, DetachedDisk, SealedSource, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{BackupId, Name};
+use crate::service::kept_changes::KeptChanges;
 use crate::service::{
     Attachment, DiskEntry, DiskEvent, DiskRecord, JobContext, JobKind, NewJob, Service, StartedJob,
 };
@@ -133,7 +134,7 @@ impl Service {
         if made.is_err()
             && let Err(error) = self.remove_backup_files(record.id)
         {
-            log::warn!("backup={} left behind half-made: {error}", record.id);
+            log::warn!("event=backup-left-half-made backup={} error=\"{error}\"", record.id);
         }
         self.note_end("create", &entry, &made, context);
         made?;
@@ -142,7 +143,8 @@ impl Service {
         claim.keep();
         work.done();
         self.tell_of_backup("backup.created", &entry);
-        log::info!("backup={} name={} disk={} created", entry.id(), entry.name(), disk.id());
+        let (id, name, disk) = (entry.id(), entry.name(), disk.id());
+        log::info!("event=backup-created backup={id} name={name} disk={disk}");
         Ok(())
     }
 
@@ -157,7 +159,7 @@ impl Service {
         let place = self.place_of_backup(record.id);
         // What programs have written is to be in it, also where the kernel has not passed it on yet.
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
-            log::info!("backup={} without what the kernel still holds: {error}", record.id);
+            log::info!("event=backup-without-kernel-cache backup={} error=\"{error}\"", record.id);
         }
         let snapshot = Snapshot::begin(attachment.open()?, spill(&place)?)?;
         let since = attachment.last_backup();
@@ -177,8 +179,17 @@ impl Service {
         context: &JobContext<'_>,
     ) -> Result<()> {
         let payload = self.payloads.open(of_disk, Access::ReadOnly)?;
+        // A backup must not hold what the disk may yet lose.
+        let flushed = payload.flush();
+        let kept = self.kept_changes(of_disk).filter(|_| flushed.is_ok());
+        // Before the copy, so that whoever changes the payload meanwhile is found out.
+        let stamp = self.stamp_of(of_disk).filter(|_| flushed.is_ok());
         let disk = DetachedDisk::open(payload, of_disk.size(), of_disk.sector_size())?;
-        self.copy(&Source { sealed: &disk, changes: None }, of_disk, record, mode, context)
+        let changes = kept.as_ref().map(|kept| (kept.since, &kept.regions));
+        self.copy(&Source { sealed: &disk, changes }, of_disk, record, mode, context)?;
+        let kept = KeptChanges { since: record.id, regions: ChangedRegions::none() };
+        self.save_changes(of_disk, &kept, stamp);
+        Ok(())
     }
 
     /// Copies, and saves the record that makes the copy count.
@@ -198,7 +209,9 @@ impl Service {
             // What cannot be built upon is no reason to be without a backup.
             BackupMode::Auto => self
                 .parents_for(of_disk)
-                .inspect_err(|why| log::info!("backup={} is a full one: {why}", record.id))
+                .inspect_err(|why| {
+                    log::info!("event=backup-is-full backup={} why=\"{why}\"", record.id)
+                })
                 .ok(),
         };
         let written = write(source, parents, sealing, target, context)?;

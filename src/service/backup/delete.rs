@@ -83,7 +83,7 @@ impl Service {
         // Nobody sees a deleted backup any more.
         deletion.ending = None;
         self.tell_of_backup("backup.deleted", &entry);
-        log::info!("backup={} name={} deleted", entry.id(), entry.name());
+        log::info!("event=backup-deleted backup={} name={}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Service {
         let outcome = merged.map(|merged| {
             // What is left harms nobody, and the next start removes it.
             if let Err(error) = merged.tidy() {
-                log::warn!("backup={} is not tidy: {error}", child.id());
+                log::warn!("event=backup-not-tidy backup={} error=\"{error}\"", child.id());
             }
         });
         record.stage = BackupStage::Ready;

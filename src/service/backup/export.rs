@@ -59,7 +59,7 @@ impl Service {
         let held = self.hold_backup(entry, "export")?;
         let packed = Packed::of(&entry.state().record);
         let service = self.itself()?;
-        log::info!("backup={} name={} is exported", entry.id(), entry.name());
+        log::info!("event=backup-exported backup={} name={}", entry.id(), entry.name());
         self.backups.streams().outgoing(move |pipe| {
             let mut sink = BufWriter::with_capacity(PIECE, pipe);
             let made = service.open_chain(&held).and_then(|chain| {

@@ -64,7 +64,7 @@ impl Service {
         self.backups.add(entry.clone())?;
         // First, so that a restart knows what the files it finds are.
         self.save_backup(&record).inspect_err(|_| self.forget_import(&entry))?;
-        log::info!("backup={id} name={} waits for its content", entry.name());
+        log::info!("event=backup-waits-for-content backup={id} name={}", entry.name());
         Ok(self.describe_backup(&entry))
     }
 
@@ -148,7 +148,7 @@ impl Service {
             record.encrypted = archive.is_encrypted();
             record.archive = Some(archive);
             record.stage = BackupStage::Ready;
-            log::info!("backup={} was exported under the name {}", record.id, packed.name);
+            log::info!("event=backup-renamed backup={} exported-as={}", record.id, packed.name);
             self.save_backup(&record)
                 .and_then(|()| written.keep().map(drop))
                 .inspect_err(|error| self.tell_of_failed_backup("import", entry, error))
@@ -157,7 +157,7 @@ impl Service {
         entry.state().record = record;
         entry.end(BackupEvent::Created);
         self.tell_of_backup("backup.created", entry);
-        log::info!("backup={} name={} imported", entry.id(), entry.name());
+        log::info!("event=backup-imported backup={} name={}", entry.id(), entry.name());
         Ok(self.describe_backup(entry))
     }
 
@@ -173,13 +173,13 @@ impl Service {
         // What was received so far goes with it.
         drop(stream.map(|stream| stream.finish()));
         self.forget_import(entry);
-        log::info!("backup={} name={} is given up", entry.id(), entry.name());
+        log::info!("event=backup-given-up backup={} name={}", entry.id(), entry.name());
         Ok(())
     }
 
     fn forget_import(&self, entry: &BackupEntry) {
         if let Err(error) = self.remove_backup_files(entry.id()) {
-            log::warn!("backup={} left behind half-made: {error}", entry.id());
+            log::warn!("event=backup-left-half-made backup={} error=\"{error}\"", entry.id());
         }
         self.backups.remove(entry);
     }

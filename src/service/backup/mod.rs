@@ -25,6 +25,7 @@ mod held;
 mod import;
 mod record;
 mod restore;
+mod rewrap;
 mod startup;
 mod status;
 mod stream;

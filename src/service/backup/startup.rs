@@ -18,7 +18,7 @@ impl Service {
     pub(in crate::service) fn load_backups(&self) -> Result<()> {
         for name in self.records.list(&BackupRecord::directory()?)? {
             if let Err(error) = self.load_backup(&name) {
-                log::error!("backup={name} is not listed: {error}");
+                self.leave_out("backup", &name, &error);
             }
         }
         Ok(())
@@ -28,13 +28,13 @@ impl Service {
         let id = BackupId::parse(directory)?;
         let home = self.home_of_backup(id)?;
         if home.is_bare(&self.records)? {
-            log::info!("backup={id} was not begun or is deleted, and its directory is removed");
+            log::info!("event=empty-directory-removed backup={id}");
             return home.remove(&self.records);
         }
         let mut record = load(&self.records, id)?;
         match record.stage {
             BackupStage::Creating | BackupStage::Deleting => {
-                log::info!("backup={id} was not finished, or being deleted, and is removed");
+                log::info!("event=unfinished-removed backup={id}");
                 return self.remove_backup_files(id);
             }
             BackupStage::Merging => self.tidy_backup(&mut record),
@@ -53,7 +53,7 @@ impl Service {
             self.save_backup(record)
         });
         if let Err(error) = tidied {
-            log::warn!("backup={} is not tidy: {error}", record.id);
+            log::warn!("event=backup-not-tidy backup={} error=\"{error}\"", record.id);
         }
     }
 }

@@ -4,7 +4,8 @@
 //! importing ──▶ creating ──▶ available ──▶ deleting ──▶ (gone)
 //!     │                       │   ▲          │ damaged
 //!     ▼                       ▼   │          ▼
-//!  deleting ──▶ (gone)       merging     error-deleting ──▶ deleting
+//!  deleting ──▶ (gone)    merging, or   error-deleting ──▶ deleting
+//!                         rewrapping
 //! ```
 //! A failed creation or import leaves nothing; a deletion that failed before it took anything away
 //! goes back to `available`.
@@ -23,6 +24,8 @@ pub enum BackupStatus {
     Available,
     /// Taking over what its deleted parent holds.
     Merging,
+    /// Its data key is being wrapped by the newest version of its master key.
+    Rewrapping,
     /// Being removed.
     Deleting,
     /// Removal failed half-way.
@@ -44,6 +47,10 @@ pub enum BackupEvent {
     Delete,
     /// The merge has ended, well or not: it is whole in both cases.
     Merged,
+    /// `rewrap` begins.
+    Rewrap,
+    /// The rewrap has ended, well or not.
+    Rewrapped,
     /// The deletion failed and nothing is gone.
     Failed,
     /// The deletion failed when files may have gone already.
@@ -52,11 +59,12 @@ pub enum BackupEvent {
 
 impl BackupStatus {
     /// Every status.
-    pub const ALL: [BackupStatus; 6] = [
+    pub const ALL: [BackupStatus; 7] = [
         BackupStatus::Importing,
         BackupStatus::Creating,
         BackupStatus::Available,
         BackupStatus::Merging,
+        BackupStatus::Rewrapping,
         BackupStatus::Deleting,
         BackupStatus::ErrorDeleting,
     ];
@@ -68,6 +76,7 @@ impl BackupStatus {
             BackupStatus::Creating => "creating",
             BackupStatus::Available => "available",
             BackupStatus::Merging => "merging",
+            BackupStatus::Rewrapping => "rewrapping",
             BackupStatus::Deleting => "deleting",
             BackupStatus::ErrorDeleting => "error-deleting",
         }
@@ -83,6 +92,8 @@ impl BackupStatus {
             (S::Creating, E::Created) => Some(S::Available),
             (S::Available, E::Merge) => Some(S::Merging),
             (S::Merging, E::Merged) => Some(S::Available),
+            (S::Available, E::Rewrap) => Some(S::Rewrapping),
+            (S::Rewrapping, E::Rewrapped) => Some(S::Available),
             (S::Available | S::ErrorDeleting, E::Delete) => Some(S::Deleting),
             (S::Deleting, E::Failed) => Some(S::Available),
             (S::Deleting, E::Damaged) => Some(S::ErrorDeleting),
@@ -126,13 +137,15 @@ fn refused(status: BackupStatus, backup: &Name, verb: &str) -> Error {
 
 impl BackupEvent {
     /// Every event.
-    pub const ALL: [BackupEvent; 8] = [
+    pub const ALL: [BackupEvent; 10] = [
         BackupEvent::Received,
         BackupEvent::GiveUp,
         BackupEvent::Created,
         BackupEvent::Merge,
         BackupEvent::Delete,
         BackupEvent::Merged,
+        BackupEvent::Rewrap,
+        BackupEvent::Rewrapped,
         BackupEvent::Failed,
         BackupEvent::Damaged,
     ];
@@ -155,6 +168,8 @@ mod tests {
             (S::Available, E::Merge, S::Merging),
             (S::Available, E::Delete, S::Deleting),
             (S::Merging, E::Merged, S::Available),
+            (S::Available, E::Rewrap, S::Rewrapping),
+            (S::Rewrapping, E::Rewrapped, S::Available),
             (S::Deleting, E::Failed, S::Available),
             (S::Deleting, E::Damaged, S::ErrorDeleting),
             (S::ErrorDeleting, E::Delete, S::Deleting),

@@ -6,10 +6,10 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::thread;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 
 /// How many exports and imports there may be at a time: each has threads of its own.
 const MAX_STREAMS: usize = 16;
@@ -28,7 +28,7 @@ struct Place(Streams);
 
 /// What a thread makes of a stream.
 struct Work<T> {
-    thread: JoinHandle<Result<T>>,
+    thread: thread::JoinHandle<Result<T>>,
     _place: Place,
 }
 
@@ -117,7 +117,7 @@ impl<T: Send + 'static> Work<T> {
         place: Place,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<Self> {
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
         let thread = thread.map_err(|cause| Error::io("starting a thread for a stream", cause))?;
         Ok(Work { thread, _place: place })
     }

@@ -27,7 +27,7 @@ impl Service {
         if let Err(error) = outcome
             && error.kind() == ErrorKind::Integrity
         {
-            log::error!("backup={} {error}", entry.id());
+            log::error!("event=backup-failed backup={} error=\"{error}\"", entry.id());
             entry.state().error = Some(error.explained());
         }
     }

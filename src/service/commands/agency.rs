@@ -64,7 +64,7 @@ impl Service {
         })?;
         let agency = self.describe_agency();
         let done = if agency.present { "created" } else { "deleted" };
-        log::info!("agency={done} uid={}", caller.uid());
+        log::info!("event=agency-{done} uid={}", caller.uid());
         self.tell_of_agency(&format!("agency.{done}"));
         Ok(Reply::Agency(agency))
     }

@@ -28,7 +28,8 @@ pub enum DiskCommand {
     Extend(Name, ByteLen),
     /// Wrap the data key by the newest version of its master key.
     Rewrap(Name),
-    /// Do so with all encrypted disks the caller may use: a job, of so many disks a second.
+    /// Do so with all disks, backups and images the caller may use: a job, of so many data keys a
+    /// second.
     RewrapAll(Option<u64>),
     /// Make one of what comes from elsewhere.
     Import(DiskImport),
@@ -135,7 +136,7 @@ impl Service {
                 self.require_agency(caller)?;
                 let new = NewJob {
                     kind: JobKind::RewrapAll,
-                    subject: "all disks".to_owned(),
+                    subject: "all data keys".to_owned(),
                     total: None,
                     limit,
                 };

@@ -142,7 +142,12 @@ impl Service {
             KeyCommand::ConfirmDeletion(alias) => {
                 let view = kms.confirm_deletion(&alias)?;
                 self.tell_of_key("key.destroyed", &view);
-                log::info!("key={} alias={} destroyed uid={}", view.id, view.alias, caller.uid());
+                log::info!(
+                    "event=key-destroyed key={} alias={} uid={}",
+                    view.id,
+                    view.alias,
+                    caller.uid()
+                );
                 return Ok(Reply::DONE);
             }
             KeyCommand::Create(request) => {
@@ -171,7 +176,7 @@ impl Service {
             KeyCommand::Describe(alias, text) => ("described", kms.describe(&alias, text)?),
         };
         self.tell_of_key(&format!("key.{verb}"), &view);
-        log::info!("key={} alias={} {verb} uid={}", view.id, view.alias, caller.uid());
+        log::info!("event=key-{verb} key={} alias={} uid={}", view.id, view.alias, caller.uid());
         Ok(Reply::Key(self.describe_key(caller, &view)))
     }
 

@@ -10,6 +10,8 @@ use crate::service::{Fields, Reply, Service};
 pub enum MountCommand {
     /// All of it at a glance.
     Status,
+    /// What goes on in it at this moment.
+    Activity,
     /// Bring those who read events to the end of the file: the mount is to be taken away.
     EndEvents,
     /// End the daemon.
@@ -29,6 +31,7 @@ impl MountCommand {
     pub(super) fn from_words(verb: &str, words: &mut Fields) -> Result<Option<MountCommand>> {
         Ok(Some(match verb {
             "status" => MountCommand::Status,
+            "activity" => MountCommand::Activity,
             "end-events" => MountCommand::EndEvents,
             "stop" => MountCommand::Stop(stop_mode(words)?),
             _ => return Ok(None),
@@ -48,6 +51,10 @@ impl Service {
             MountCommand::Status => {
                 let permit = self.permit(caller, Action::EnterControl)?;
                 Ok(Reply::Status(Box::new(self.describe_mount(&permit)?)))
+            }
+            MountCommand::Activity => {
+                let permit = self.permit(caller, Action::EnterControl)?;
+                Ok(Reply::Activity(Box::new(self.describe_activity(&permit))))
             }
             MountCommand::EndEvents => {
                 let _permit = self.permit(caller, Action::StopMount)?;

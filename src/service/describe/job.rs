@@ -25,7 +25,7 @@ pub struct JobInfo {
     pub done: u64,
     /// What there is to do, where it is known.
     pub total: Option<u64>,
-    /// What `done`, `total`, `rate` and `limit` count: `bytes` or `disks`.
+    /// What `done`, `total`, `rate` and `limit` count: `bytes` or `keys`.
     pub unit: &'static str,
     /// Units a second, lately.
     pub rate: u64,

@@ -5,7 +5,7 @@ use crate::auth::{Action, Caller};
 use crate::id::{Alias, KeyId, Name};
 use crate::kms::{ImportParameters, KeyView, Origin};
 use crate::service::Service;
-use crate::service::dependants::Dependants;
+use crate::service::dependants::{Dependants, Held};
 use serde::Serialize;
 
 /// What is shown as the state of a key whose record cannot be used.
@@ -65,9 +65,13 @@ pub struct VersionInfo {
     pub version: u32,
     /// When it got its material, RFC 3339.
     pub created: String,
-    /// How many disks and images have their data key wrapped by it: all, for those who manage keys; for
-    /// others, of those they may see.
+    /// How many disks have their data key wrapped by it: all, for those who manage keys; for others, of
+    /// those they may see.
     pub disks: usize,
+    /// How many backups, as for disks.
+    pub backups: usize,
+    /// How many images, as for disks.
+    pub images: usize,
 }
 
 /// What a customer needs to wrap key material.
@@ -169,10 +173,10 @@ impl Service {
 
     fn key_info(&self, caller: Caller, view: &KeyView, dependants: Dependants) -> KeyInfo {
         let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
-        let versions = (1..).zip(&view.versions).map(|(version, created)| VersionInfo {
-            version,
-            created: shown_time(*created),
-            disks: dependants.held.get(&version).copied().unwrap_or(0),
+        let versions = (1..).zip(&view.versions).map(|(version, created)| {
+            let Held { disks, backups, images } =
+                dependants.held.get(&version).copied().unwrap_or_default();
+            VersionInfo { version, created: shown_time(*created), disks, backups, images }
         });
         KeyInfo {
             id: view.id,

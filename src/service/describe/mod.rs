@@ -1,6 +1,8 @@
 //! What there is, as answers, control files and tables show it: a noun a file, each with its object
 //! and how it is made. The fields of an object are the files of its control directory.
 
+mod activity;
+mod attention;
 mod backup;
 mod data_key;
 mod disk;
@@ -12,6 +14,8 @@ mod project;
 mod server;
 mod time;
 
+pub use activity::{ActivityInfo, DiskActivityInfo, OperationInfo};
+pub use attention::AttentionInfo;
 pub use backup::BackupInfo;
 pub use data_key::DataKeyInfo;
 pub use disk::DiskInfo;

@@ -1,5 +1,6 @@
 //! The whole mount.
 
+use super::attention::AttentionInfo;
 use super::disk::DiskInfo;
 use super::key::KeyInfo;
 use super::time::shown_time;
@@ -31,6 +32,8 @@ pub struct StatusInfo {
     pub disks: Vec<DiskInfo>,
     /// The keys.
     pub keys: Vec<KeyInfo>,
+    /// What wants an administrator, as far as the caller may know.
+    pub attention: Vec<AttentionInfo>,
 }
 
 impl Service {
@@ -47,6 +50,7 @@ impl Service {
             project: self.settings.project.clone(),
             disks: self.list_disks(caller)?,
             keys: self.describe_keys(caller),
+            attention: self.attention(permit),
         })
     }
 }

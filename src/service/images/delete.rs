@@ -17,7 +17,7 @@ impl Service {
         if status == ImageStatus::Importing {
             return self.abort_import(entry);
         }
-        entry.begin_deletion()?;
+        entry.begin(ImageStatus::Deleting, "be deleted")?;
         let mut record = entry.state().record.clone();
         record.stage = Stage::Deleting;
         let removed = self.save_image(&record).and_then(|()| self.remove_image_files(record.id));
@@ -28,7 +28,7 @@ impl Service {
         }
         self.images.remove(entry);
         self.tell_of_image("image.deleted", entry);
-        log::info!("image={} name={} deleted", entry.id(), entry.name());
+        log::info!("event=image-deleted image={} name={}", entry.id(), entry.name());
         Ok(())
     }
 }

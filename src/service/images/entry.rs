@@ -12,9 +12,9 @@ use std::sync::Arc;
 ///
 /// ```text
 /// importing ──finish──▶ creating ──▶ available ──delete──▶ deleting ──▶ (gone)
-///     │ abort               │ failed                           │ failed
-///     ▼                     ▼                                  ▼
-///   (gone)                (gone)                           available
+///     │ abort               │ failed      │   ▲                  │ failed
+///     ▼                     ▼             ▼   │                  ▼
+///   (gone)                (gone)       rewrapping            available
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageStatus {
@@ -24,6 +24,8 @@ pub enum ImageStatus {
     Creating,
     /// Ready to be used.
     Available,
+    /// Its data key is being wrapped by the newest version of its master key.
+    Rewrapping,
     /// Its files are being removed.
     Deleting,
 }
@@ -35,6 +37,7 @@ impl ImageStatus {
             ImageStatus::Importing => "importing",
             ImageStatus::Creating => "creating",
             ImageStatus::Available => "available",
+            ImageStatus::Rewrapping => "rewrapping",
             ImageStatus::Deleting => "deleting",
         }
     }
@@ -110,20 +113,20 @@ impl ImageEntry {
         Ok(ImageHold { entry: self.clone() })
     }
 
-    /// Moves on to `deleting`.
+    /// Moves on to work that must have the image alone.
     ///
     /// # Errors
     /// `wrong-status` while it is being made; `in-use` while somebody reads it; both EVS.1046.
-    pub(super) fn begin_deletion(&self) -> Result<()> {
+    pub(super) fn begin(&self, status: ImageStatus, verb: &str) -> Result<()> {
         let mut state = self.state.lock();
-        self.must_be(&state, ImageStatus::Available, "be deleted")?;
+        self.must_be(&state, ImageStatus::Available, verb)?;
         if state.users > 0 {
             let message = format!("image {:?} is being read", self.name.as_str());
             return Err(Error::new(ErrorKind::InUse, message)
                 .code(Code::EVS_1046)
                 .remedy("wait for what uses it: evsfs job list"));
         }
-        state.status = ImageStatus::Deleting;
+        state.status = status;
         Ok(())
     }
 

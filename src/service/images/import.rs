@@ -85,7 +85,7 @@ impl Service {
         let (disk, sealing) = begun.inspect_err(|_: &Error| self.unmake_image(&record))?;
         let staging = Staging { disk, reserved: Mutex::new(Some((reserved, sealing))) };
         entry.state().staging = Some(Arc::new(staging));
-        log::info!("image={} name={} waits for its content", entry.id(), entry.name());
+        log::info!("event=image-waits-for-content image={} name={}", entry.id(), entry.name());
         Ok(self.describe_image(&entry))
     }
 
@@ -160,7 +160,6 @@ impl Service {
                 DetachedDisk::open(Box::new(file), record.size(), record.sector_size())
             });
         let source = source.inspect_err(|_| self.unmake_image(&record))?;
-        context.set_total(super::of_disk::written_bytes(&source)?.get());
         self.make_image(reserved, &source, sealing, context).map(drop)
     }
 
@@ -180,7 +179,7 @@ impl Service {
         self.unmake_image(&record);
         // Gives the name back.
         drop(staging.and_then(|staging| staging.reserved.lock().take()));
-        log::info!("image={} name={} given up", entry.id(), entry.name());
+        log::info!("event=image-given-up image={} name={}", entry.id(), entry.name());
         Ok(())
     }
 }

@@ -73,7 +73,7 @@ impl Service {
         let mut state = entry.state();
         (state.record, state.status) = (record, ImageStatus::Available);
         drop(state);
-        log::info!("image={} name={} created", entry.id(), entry.name());
+        log::info!("event=image-created image={} name={}", entry.id(), entry.name());
         self.tell_of_image("image.created", &entry);
         Ok(entry)
     }
@@ -81,7 +81,7 @@ impl Service {
     /// Removes what an image that was never finished has left.
     pub(super) fn unmake_image(&self, record: &ImageRecord) {
         if let Err(error) = self.remove_image_files(record.id) {
-            log::warn!("image={} left behind half-made: {error}", record.id);
+            log::warn!("event=image-left-half-made image={} error=\"{error}\"", record.id);
         }
     }
 
@@ -94,7 +94,7 @@ impl Service {
     pub(super) fn remove_upload(&self, id: ImageId) {
         let removed = home_of(&self.settings.state_dir, id).and_then(|home| home.remove_scratch());
         if let Err(error) = removed {
-            log::warn!("image={id} its upload stays until the next start: {error}");
+            log::warn!("event=upload-not-removed image={id} error=\"{error}\"");
         }
     }
 

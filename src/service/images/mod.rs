@@ -28,6 +28,7 @@ mod import;
 mod make;
 mod of_disk;
 mod record;
+mod rewrap;
 mod startup;
 mod to_disk;
 

@@ -72,7 +72,6 @@ impl Service {
         let source = self.source_of_disk(image.id, &record, attachment);
         let source = source.inspect_err(|_| self.unmake_image(&image))?;
         let sealing = record.dk.clone().map(|dk| Sealing { disk: record.id, dk });
-        context.set_total(written_bytes(&*source)?.get());
         self.make_image(reserved, &*source, sealing, context)?;
         drop(source);
         work.done();
@@ -107,16 +106,4 @@ impl Service {
         let _ = std::fs::remove_file(&path);
         Ok(Box::new(spill?))
     }
-}
-
-/// How much a copy of a source looks at, in whole chunks.
-pub(super) fn written_bytes(source: &dyn SealedSource) -> Result<ByteLen> {
-    let chunk = crate::archive::CHUNK.get();
-    let (mut at, mut total) = (crate::units::ByteOffset::ZERO, 0);
-    while let Some(range) = source.next_data(at)? {
-        let first = (range.start.get() / chunk).max(at.get().div_ceil(chunk));
-        total += (range.end.get().div_ceil(chunk).saturating_sub(first)) * chunk;
-        at = range.end;
-    }
-    Ok(ByteLen::new(total))
 }

@@ -20,7 +20,7 @@ impl Service {
     pub(in crate::service) fn load_images(&self) -> Result<()> {
         for name in self.records.list(&RecordPath::parse("images")?)? {
             if let Err(error) = self.load_image(&name) {
-                log::error!("image={name} is not listed: {error}");
+                self.leave_out("image", &name, &error);
             }
         }
         Ok(())
@@ -39,7 +39,7 @@ impl Service {
                 Err(Error::new(ErrorKind::Integrity, text))
             }
             Some(record) if record.stage != Stage::Ready => {
-                log::info!("image={id} was not finished, or was being deleted, and is removed");
+                log::info!("event=unfinished-removed image={id}");
                 self.remove_image_files(id)
             }
             Some(record) => {

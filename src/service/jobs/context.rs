@@ -1,7 +1,9 @@
 //! What work knows of the job that it is.
 
 use super::job::Job;
+use super::kind::JobUnit;
 use super::limit::Limit;
+use super::users::Users;
 use crate::archive::Meter;
 use crate::error::Result;
 use crate::id::Uid;
@@ -17,6 +19,7 @@ const TELLING: Duration = Duration::from_secs(1);
 pub struct JobContext<'s> {
     service: &'s Service,
     job: &'s Job,
+    users: Users,
     // Protects the pace.
     pace: Mutex<Pace>,
 }
@@ -30,7 +33,8 @@ impl<'s> JobContext<'s> {
     pub(super) fn new(service: &'s Service, job: &'s Job) -> Self {
         let now = Instant::now();
         let limit = job.limit().map(|per_second| Limit::new(per_second, now));
-        JobContext { service, job, pace: Mutex::new(Pace { limit, told: now }) }
+        let users = Users::new(now, service.requests_so_far());
+        JobContext { service, job, users, pace: Mutex::new(Pace { limit, told: now }) }
     }
 
     /// Whose job it is.
@@ -43,7 +47,8 @@ impl<'s> JobContext<'s> {
         self.job.progress().set_total(total);
     }
 
-    /// Reports that `amount` more is done, and waits as long as the job's limit demands.
+    /// Reports that `amount` more is done, and waits as long as the job's limit and the users of disks
+    /// demand.
     ///
     /// # Errors
     /// `wrong-status` when the job was cancelled or the daemon ends. The work removes what it has
@@ -61,7 +66,17 @@ impl<'s> JobContext<'s> {
         if is_telling {
             self.service.tell_of_job("job.progress", self.job);
         }
-        self.job.pause_until(resume)
+        self.job.pause_until(resume.max(now + self.pause_for_users(amount, now)))
+    }
+
+    fn pause_for_users(&self, amount: u64, now: Instant) -> Duration {
+        if self.job.kind().unit() != JobUnit::Bytes {
+            return Duration::ZERO;
+        }
+        if self.users.is_due(now) {
+            self.users.look(now, self.service.requests_so_far());
+        }
+        self.users.pause(ByteLen::new(amount))
     }
 
     /// Whether to go on.
@@ -77,5 +92,13 @@ impl<'s> JobContext<'s> {
 impl Meter for JobContext<'_> {
     fn advance(&self, bytes: ByteLen) -> Result<()> {
         JobContext::advance(self, bytes.get())
+    }
+
+    fn gives_way(&self) -> bool {
+        self.users.are_active()
+    }
+
+    fn expect(&self, bytes: ByteLen) {
+        self.set_total(bytes.get());
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
-    /// Wraps the data keys of disks by the newest versions of their master keys.
+    /// Wraps all data keys by the newest versions of their master keys.
     RewrapAll,
     /// Makes a disk from a backup or an image.
     DiskCreate,
@@ -33,8 +33,8 @@ pub enum JobKind {
 pub enum JobUnit {
     /// Bytes.
     Bytes,
-    /// Disks.
-    Disks,
+    /// Data keys.
+    Keys,
 }
 
 impl JobKind {
@@ -57,7 +57,7 @@ impl JobKind {
     /// What its progress, its rate and its limit count.
     pub const fn unit(self) -> JobUnit {
         match self {
-            JobKind::RewrapAll => JobUnit::Disks,
+            JobKind::RewrapAll => JobUnit::Keys,
             JobKind::DiskCreate
             | JobKind::Materialize
             | JobKind::ImageCreate
@@ -91,7 +91,7 @@ impl JobUnit {
     pub const fn name(self) -> &'static str {
         match self {
             JobUnit::Bytes => "bytes",
-            JobUnit::Disks => "disks",
+            JobUnit::Keys => "keys",
         }
     }
 }

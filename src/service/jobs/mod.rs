@@ -6,6 +6,9 @@
 //! and where it learns that it was cancelled or the daemon ends. It then returns the error it was
 //! given, after it has removed what it began: a job that is not done leaves nothing behind.
 //!
+//! Users of disks come first: a job's threads have a low priority, and while disks are used it works
+//! in small pieces with pauses between them.
+//!
 //! Every job has an authenticated record, `jobs/<id>.toml`, written when its state changes. A job that
 //! a crash or a stop interrupted is resumed if its kind can begin anew, else it is listed as failed;
 //! what it left is removed by those who load the objects it was making.
@@ -20,6 +23,7 @@ mod record;
 mod runner;
 mod startup;
 mod state;
+mod users;
 
 pub use context::JobContext;
 pub use job::Job;

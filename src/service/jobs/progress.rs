@@ -60,9 +60,10 @@ impl Progress {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// What there is to do, where it is known.
+    /// What there is to do, where it is known: at least what has been done.
     pub fn total(&self) -> Option<u64> {
-        Some(self.total.load(Ordering::Relaxed)).filter(|total| *total > 0)
+        let total = Some(self.total.load(Ordering::Relaxed)).filter(|total| *total > 0);
+        total.map(|total| total.max(self.done()))
     }
 
     /// Percent done, where the total is known; 100 only when all is.

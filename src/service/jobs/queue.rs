@@ -129,7 +129,7 @@ impl Jobs {
         drop(table);
         for handle in handles {
             if handle.join().is_err() {
-                log::error!("a thread of jobs panicked");
+                log::error!("event=panicked thread=jobs");
             }
         }
         waiting

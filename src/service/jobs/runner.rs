@@ -63,7 +63,12 @@ impl Service {
             self.forget_job(&job);
             return Err(refusal);
         }
-        log::info!("job={} kind={} queued uid={}", job.id(), job.kind().name(), caller.uid());
+        log::info!(
+            "event=job-queued job={} kind={} uid={}",
+            job.id(),
+            job.kind().name(),
+            caller.uid()
+        );
         Ok(self.describe_job(&job))
     }
 
@@ -95,7 +100,7 @@ impl Service {
     fn run_jobs(&self) {
         // Users' disks are served first.
         if let Err(error) = sys::yield_to_other_threads() {
-            log::info!("jobs run at the priority of disk I/O: {error}");
+            log::info!("event=job-priority-not-lowered error=\"{error}\"");
         }
         while let Some((job, work)) = self.jobs.next() {
             self.run_job(&job, work);
@@ -109,7 +114,7 @@ impl Service {
         if let Err(error) = self.save_job(job) {
             return self.end_job(job, JobEvent::Fail, Some(Refusal::from(&error)));
         }
-        log::info!("job={} kind={} started", job.id(), job.kind().name());
+        log::info!("event=job-started job={} kind={}", job.id(), job.kind().name());
         self.tell_of_job("job.started", job);
         let context = JobContext::new(self, job);
         let done = catch_unwind(AssertUnwindSafe(|| work(self, &context))).unwrap_or_else(|_| {
@@ -133,7 +138,7 @@ impl Service {
         }
         job.happen(JobEvent::Requeue, self.clock.now(), None);
         if let Err(error) = self.save_job(job) {
-            log::warn!("job={} its record was not saved: {error}", job.id());
+            log::warn!("event=record-not-saved job={} error=\"{error}\"", job.id());
         }
     }
 
@@ -144,11 +149,15 @@ impl Service {
         let life = job.life();
         let (id, kind, state) = (job.id(), job.kind().name(), life.state.name());
         match &life.error {
-            Some(error) => log::warn!("job={id} kind={kind} {state}: {}", error.message),
-            None => log::info!("job={id} kind={kind} {state}"),
+            Some(Refusal { code, message, .. }) => {
+                log::warn!(
+                    "event=job-{state} job={id} kind={kind} code={code} error=\"{message}\""
+                );
+            }
+            None => log::info!("event=job-{state} job={id} kind={kind}"),
         }
         if let Err(error) = self.save_job(job) {
-            log::warn!("job={id} its record was not saved: {error}");
+            log::warn!("event=record-not-saved job={id} error=\"{error}\"");
         }
         self.tell_of_job(&format!("job.{state}"), job);
         self.forget_old_jobs();
@@ -170,7 +179,7 @@ impl Service {
         if self.jobs.withdraw(id) {
             self.end_job(&job, JobEvent::Cancel, None);
         }
-        log::info!("job={id} asked to end uid={}", caller.uid());
+        log::info!("event=job-asked-to-end job={id} uid={}", caller.uid());
         Ok(self.describe_job(&job))
     }
 
@@ -219,7 +228,7 @@ impl Service {
         self.jobs.remove(job.id());
         let removed = JobRecord::path_of(job.id()).and_then(|path| self.records.remove(&path));
         if let Err(error) = removed {
-            log::warn!("job={} its record was not removed: {error}", job.id());
+            log::warn!("event=record-not-removed job={} error=\"{error}\"", job.id());
         }
     }
 

@@ -44,7 +44,7 @@ impl Service {
             match load(&self.records, id).map(|record| Arc::new(Job::from_record(record))) {
                 Ok(job) if job.life().state.is_final() => self.jobs.add(job),
                 Ok(job) => interrupted.push(job),
-                Err(error) => log::error!("job={id} is not listed: {error}"),
+                Err(error) => self.leave_out("job", &id.to_string(), &error),
             }
         }
         interrupted.sort_by_key(|job| (job.created(), job.id()));
@@ -53,7 +53,7 @@ impl Service {
             job.happen(JobEvent::Requeue, self.clock.now(), None);
             let resumed = self.work_again(&job).map(|work| self.enqueue_job(&job, work));
             match resumed {
-                Some(Ok(())) => log::info!("job={} is resumed", job.id()),
+                Some(Ok(())) => log::info!("event=job-resumed job={}", job.id()),
                 Some(Err(error)) => {
                     self.end_job(&job, JobEvent::Fail, Some(Refusal::from(&error)));
                 }

@@ -21,7 +21,7 @@ impl Service {
     ) -> Result<DataKeyInfo> {
         let (entry, _permit) = self.usable(caller, name)?;
         let dk = self.data_key_to_export(caller, &entry)?;
-        log::warn!("disk={} name={name} data key exported uid={}", entry.id(), caller.uid());
+        log::warn!("event=data-key-exported disk={} name={name} uid={}", entry.id(), caller.uid());
         self.tell_of_disk("disk.key-exported", &entry);
         Ok(self.describe_data_key(&entry, dk))
     }

@@ -90,7 +90,7 @@ impl Service {
                 let entry = reservation.entry().clone();
                 entry.state().record = record.clone();
                 self.uploads.add(id, Staging::new(disk, reservation, record));
-                log::info!("disk={id} name={name} waits for its content");
+                log::info!("event=disk-awaits-content disk={id} name={name}");
                 Ok(self.describe_disk(&entry))
             }
             Err(error) => {
@@ -143,7 +143,7 @@ impl Service {
             self.give_up(reservation, record, &error);
             return Err(error);
         }
-        log::info!("disk={} name={} imported in place", record.id, record.name);
+        log::info!("event=disk-imported disk={} name={} source=in-place", record.id, record.name);
         let entry = reservation.made(record);
         self.tell_of_disk("disk.created", &entry);
         Ok(self.describe_disk(&entry))
@@ -196,7 +196,7 @@ impl Service {
             self.give_up(reservation, record, &error);
             return Err(error);
         }
-        log::info!("disk={} name={name} imported", record.id);
+        log::info!("event=disk-imported disk={} name={name} source=upload", record.id);
         let entry = reservation.made(record);
         self.tell_of_disk("disk.created", &entry);
         Ok(self.describe_disk(&entry))

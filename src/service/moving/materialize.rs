@@ -77,7 +77,7 @@ impl Service {
             }
         }
         work.done();
-        log::info!("disk={} name={} materialized", entry.id(), entry.name());
+        log::info!("event=disk-materialized disk={} name={}", entry.id(), entry.name());
         self.tell_of_disk("disk.materialized", entry);
         Ok(())
     }

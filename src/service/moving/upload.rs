@@ -109,7 +109,7 @@ impl Service {
         staging.disk.revoke();
         let why = Error::new(ErrorKind::WrongStatus, "its import was given up");
         self.give_up(reservation, record, &why);
-        log::info!("disk={id} import given up");
+        log::info!("event=import-given-up disk={id}");
         true
     }
 

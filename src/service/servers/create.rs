@@ -107,7 +107,7 @@ impl Service {
         }
         entry.becomes(ServerStatus::Active);
         reserved.keep();
-        log::info!("server={} name={} created", entry.id(), entry.name());
+        log::info!("event=server-created server={} name={}", entry.id(), entry.name());
         self.tell_of_server("server.created", &entry);
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Service {
         let removed =
             removed.and_then(|()| self.records.remove(&ServerRecord::path_of(record.id)?));
         if let Err(error) = removed {
-            log::warn!("server={} left behind half-made: {error}", record.id);
+            log::warn!("event=server-left-half-made server={} error=\"{error}\"", record.id);
         }
     }
 

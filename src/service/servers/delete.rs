@@ -55,7 +55,7 @@ impl Service {
         }
         self.servers.remove(entry);
         self.tell_of_server("server.deleted", entry);
-        log::info!("server={} name={} deleted", entry.id(), entry.name());
+        log::info!("event=server-deleted server={} name={}", entry.id(), entry.name());
         Ok(())
     }
 
@@ -75,7 +75,10 @@ impl Service {
                         let again =
                             permit(disk).and_then(|permit| self.attach(permit, disk, access));
                         if let Err(error) = again {
-                            log::warn!("disk={} was not attached again: {error}", disk.id());
+                            log::warn!(
+                                "event=not-attached-again disk={} error=\"{error}\"",
+                                disk.id()
+                            );
                         }
                     }
                     return Err(error);

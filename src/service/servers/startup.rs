@@ -79,7 +79,7 @@ impl Service {
                 }
             });
             if let Err(error) = loaded {
-                log::error!("server={id} is not listed: {error}");
+                self.leave_out("server", &id.to_string(), &error);
             }
         }
         Ok(unfinished)
@@ -88,10 +88,10 @@ impl Service {
     /// Forgets servers whose disks are gone or free.
     pub(in crate::service) fn end_unfinished_servers(&self, unfinished: UnfinishedServers) {
         for id in unfinished.0.into_keys() {
-            log::info!("server={id} was not finished, or was being deleted, and is removed");
+            log::info!("event=unfinished-removed server={id}");
             let removed = ServerRecord::path_of(id).and_then(|path| self.records.remove(&path));
             if let Err(error) = removed {
-                log::warn!("server={id} its record was not removed: {error}");
+                log::warn!("event=record-not-removed server={id} error=\"{error}\"");
             }
         }
     }
