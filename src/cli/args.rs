@@ -167,6 +167,9 @@ pub(super) struct MountArgs {
     /// Serve as the child of a `mount` that waits for one line on stdout
     #[arg(long, hide = true, conflicts_with = "foreground")]
     pub child: bool,
+    /// Unmount for a daemon that cannot, when it says so on stdin
+    #[arg(long, hide = true, conflicts_with_all = ["foreground", "child"])]
+    pub unmounter: bool,
 }
 
 #[derive(Debug, clap::Args)]

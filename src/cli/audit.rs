@@ -146,7 +146,7 @@ fn verify(session: &mut Session<'_>, args: &AuditVerifyArgs) -> Outcome {
             let config = Config::load(&locate(Some(file))?)?;
             let needed = daemon::needed_secret(&config);
             let report = with_secret(session, &args.secret, needed, |_, secret| {
-                Ok(daemon::verify_audit(&config, secret)?)
+                Ok(daemon::verify_audit(&config, secret.as_ref())?)
             })?;
             serde_json::to_value(report).map_err(|cause| {
                 Error::new(ErrorKind::Internal, "writing a report as JSON").caused_by(cause)

@@ -21,7 +21,7 @@ pub(super) fn run(session: &mut Session<'_>, args: &CheckArgs) -> Outcome {
         (false, false) => CheckMode::Look,
     };
     let report = with_secret(session, &args.secret, needed, |_, secret| {
-        Ok(daemon::check(&config, secret, mode)?)
+        Ok(daemon::check(&config, secret.as_ref(), mode)?)
     })?;
     let value = json!({ "checked": report.checked, "findings": findings(&report) });
     session.answer(&value, |_| shown(&report))?;

@@ -24,7 +24,7 @@ fn migrate(session: &mut Session<'_>, args: &MigrateArgs) -> Outcome {
     let (old, new) = (daemon::needed_secret(&from), daemon::needed_secret(&to));
     let report = with_secret(session, &args.secret, old, |session, passphrase| {
         with_secret(session, &args.secret, new, |_, pin| {
-            Ok(daemon::migrate((&from, passphrase), (&to, pin))?)
+            Ok(daemon::migrate((&from, passphrase.as_ref()), (&to, pin.as_ref()))?)
         })
     })?;
     let next = format!("evsfs mount -c {}", to.file.display());
@@ -54,11 +54,11 @@ fn change_passphrase(session: &mut Session<'_>, args: &ChangePassphraseArgs) -> 
     let source = Source::of(session, &new, "new-passphrase")?;
     with_secret(session, &args.secret, root_key.needed_secret()?, |session, present| {
         // A wrong one is told before a new one has to be thought of.
-        if let (Source::Terminal, Some(present)) = (&source, present) {
+        if let (Source::Terminal, Some(present)) = (&source, &present) {
             root_key.try_passphrase(present)?;
         }
         let new = source.take_new(session, "passphrase")?;
-        Ok(root_key.change_passphrase(present, &new)?)
+        Ok(root_key.change_passphrase(present.as_ref(), &new)?)
     })?;
     let file = root_key.path().display().to_string();
     session.answer(&json!({ "root_key_file": file }), |_| {

@@ -4,6 +4,7 @@ use super::failure::Outcome;
 use super::object::Object;
 use super::request::Request;
 use super::session::Session;
+use crate::daemon::wrap_material;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Alias;
 use std::io::Read;
@@ -23,17 +24,29 @@ pub(super) struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// Reads the file with the caller's own rights and hands its bytes to the daemon (RULES A6).
+    /// Reads the file with the caller's own rights and hands its bytes to the daemon (RULES A6):
+    /// wrapped, if they are not yet, since a request passes through buffers of the kernel and of the
+    /// daemon that nobody wipes.
     pub fn run(&self, session: &mut Session<'_>) -> Outcome {
         let alias = Alias::parse(self.alias)?;
         let bytes = read(self.file)?;
-        let member = if self.is_wrapped { "wrapped" } else { "material" };
-        let request = Request::new("key.import")
-            .with("alias", alias.as_str())
-            .with_secret(member, hex(&bytes))
-            .with_given("token", self.token)
-            .with_given("expires", self.expires);
-        let key = session.call(&request)?;
+        let request = Request::new("key.import").with("alias", alias.as_str());
+        let request = match bytes.as_slice().try_into() {
+            Ok(material) if !self.is_wrapped => {
+                let parameters =
+                    Request::new("key.import-parameters").with("alias", alias.as_str());
+                let made = session.call(&parameters)?;
+                let made = Object::of(&made);
+                let wrapped = wrap_material(&made.text("public_key"), material)?;
+                request
+                    .with_secret("wrapped", hex(&wrapped))
+                    .with("token", made.text("token").as_str())
+            }
+            // Of another length it is no key, which is for the daemon to say.
+            Err(_) if !self.is_wrapped => request.with_secret("material", hex(&bytes)),
+            _ => request.with_secret("wrapped", hex(&bytes)).with_given("token", self.token),
+        };
+        let key = session.call(&request.with_given("expires", self.expires))?;
         session.answer(&key, |key| match Object::of(key).text("expiry_date") {
             date if date.is_empty() => {
                 format!("key {alias:?} has its material\n", alias = self.alias)

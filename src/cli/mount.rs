@@ -70,7 +70,7 @@ fn serve_detached(args: &MountArgs) -> Result<()> {
     // Before the mount answers, so that the log has the start too and the terminal none of it. A
     // state directory that is missing is for `serve` to refuse.
     daemon_log::start_in(config.state_dir.join(LOG));
-    daemon::serve(config, secret.as_ref(), &mut |ready| {
+    daemon::serve(config, secret, &mut |ready| {
         let line = json!({ "ok": value_of(&ready) });
         if let Err(error) = write_line(&line).and_then(|()| silence_stdout()) {
             log::warn!("event=parent_gone error={error}");
@@ -113,7 +113,7 @@ fn start(
     session: &mut Session<'_>,
     config: &Config,
     args: &MountArgs,
-    secret: Option<&SecretText>,
+    secret: Option<SecretText>,
 ) -> Outcome {
     let starting = |cause| Error::io("starting the daemon", cause);
     let file = std::path::absolute(&config.file).map_err(starting)?;
@@ -123,7 +123,7 @@ fn start(
         command.args(["-o", option]);
     }
     command.arg("--").arg(&config.mountpoint);
-    command.stdin(secret_source::child_stdin(secret)).stdout(Stdio::piped());
+    command.stdin(secret_source::child_stdin(secret.as_ref())).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(starting)?;
     secret_source::hand_over(secret, child.stdin.take())?;
     let mut line = Vec::new();

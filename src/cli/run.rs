@@ -39,6 +39,10 @@ fn main(arguments: Vec<OsString>) -> u8 {
     if let Command::Mount(mount_args @ MountArgs { child: true, .. }) = &args.command {
         return mount::run_as_child(mount_args);
     }
+    if let Command::Mount(MountArgs { unmounter: true, mountpoint: Some(path), .. }) = &args.command
+    {
+        return crate::daemon::serve_unmounts(path);
+    }
     let mut control = ControlFile::of(named_mount(&args));
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
     perform(&args, &mut control, &mut ProcessTerminal, &mut stdout, &mut stderr)
@@ -401,17 +405,31 @@ mod tests {
     }
 
     #[test]
-    fn material_goes_to_the_daemon_in_the_request_and_the_import_key_comes_out_alone() {
+    fn material_goes_to_the_daemon_wrapped_and_the_import_key_comes_out_alone() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), [0x5a; 32]).unwrap();
         let path = file.path().display();
+        let key = crate::crypto::ImportKey::generate().unwrap();
+        let made = serde_json::json!({"ok": {"public_key": key.public_key(), "token": "t"}});
+        let made: &'static str = Box::leak(made.to_string().into_boxed_str());
         let line = format!("evsfs key import a --file {path} --expires 2027-12-31");
-        let ran = run(&line, None, &["{\"ok\":{}}"]);
+        let ran = run(&line, None, &[made, "{\"ok\":{}}"]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let [parameters, import] = &ran.requests[..] else { panic!("{:?}", ran.requests) };
+        let expected = serde_json::json!({"op": "key.import-parameters", "alias": "a"});
+        assert_eq!(*parameters, expected);
+        let wrapped = crate::crypto::from_hex(import["wrapped"].as_str().unwrap()).unwrap();
+        assert_eq!(key.open(&wrapped).unwrap().expose(), &[0x5a; 32]);
         let expected = serde_json::json!({
-            "op": "key.import", "alias": "a", "material": "5a".repeat(32), "expires": "2027-12-31",
+            "op": "key.import", "alias": "a", "wrapped": import["wrapped"], "token": "t",
+            "expires": "2027-12-31",
         });
-        assert_eq!(ran.requests, [expected]);
+        assert_eq!(*import, expected);
+        // What is no key needs no wrapping to be refused.
+        let short = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(short.path(), [0x5a; 31]).unwrap();
+        let line = format!("evsfs key import a --file {}", short.path().display());
+        assert_eq!(run(&line, None, &["{\"ok\":{}}"]).requests[0]["material"], "5a".repeat(31));
         let line = format!("evsfs key import a --file {path} --wrapped --token t");
         let ran = run(&line, None, &["{\"ok\":{}}"]);
         assert_eq!(ran.requests[0]["wrapped"], "5a".repeat(32));

@@ -100,13 +100,13 @@ impl Source {
     }
 }
 
-/// Does `work` with the secret that it needs, if any; does it once more when the secret was typed
-/// and is not the right one.
+/// Does `work` with the secret that it needs, if any, and leaves it to it; does it once more when the
+/// secret was typed and is not the right one.
 pub(super) fn with_secret<T>(
     session: &mut Session<'_>,
     args: &SecretArgs,
     needed: Option<HsmSecret>,
-    mut work: impl FnMut(&mut Session<'_>, Option<&SecretText>) -> Outcome<T>,
+    mut work: impl FnMut(&mut Session<'_>, Option<SecretText>) -> Outcome<T>,
 ) -> Outcome<T> {
     let Some(kind) = needed else { return work(session, None) };
     let name = kind.name();
@@ -115,7 +115,7 @@ pub(super) fn with_secret<T>(
     loop {
         let capital = name[..1].to_uppercase() + &name[1..];
         let secret = source.take(session, &format!("{capital}: "))?;
-        match work(session, Some(&secret)) {
+        match work(session, Some(secret)) {
             Err(Failure::Refused(refusal))
                 if refusal.kind == ErrorKind::WrongSecret.name()
                     && source == Source::Terminal
@@ -135,7 +135,7 @@ pub(super) fn child_stdin(secret: Option<&SecretText>) -> Stdio {
 }
 
 /// Gives the secret to a child through the pipe that is its stdin.
-pub(super) fn hand_over(secret: Option<&SecretText>, pipe: Option<ChildStdin>) -> Result<()> {
+pub(super) fn hand_over(secret: Option<SecretText>, pipe: Option<ChildStdin>) -> Result<()> {
     let (Some(secret), Some(mut pipe)) = (secret, pipe) else { return Ok(()) };
     match pipe.write_all(secret.expose()) {
         // The child ended already and says itself why.

@@ -124,10 +124,15 @@ fn overview(status: &Value) -> String {
     );
     let agency = agency::name(status)
         .unwrap_or_else(|| "none; encryption needs it: evsfs agency create".to_owned());
+    let sandbox = match mount.text("sandbox") {
+        none if none.is_empty() => "off".to_owned(),
+        restricted => restricted,
+    };
     let mut text = facts([
         ("mount", mount.text("mountpoint")),
         ("state", mount.text("state_dir")),
         ("daemon", daemon),
+        ("sandbox", sandbox),
         ("project", format!("{}/{}", mount.text("region"), mount.text("project"))),
         ("agency", agency),
         ("disks", counted(disks, "attached", |disk| disk.is("attached"))),
@@ -195,6 +200,7 @@ mod tests {
 mount:   /mnt/evs
 state:   /var/lib/evsfs
 daemon:  evsfs 0.1.0, pid 4242, since 2026-11-24 10:00 UTC
+sandbox: off
 project: local/default
 agency:  EVSAccessKMS
 disks:   2, 1 attached

@@ -40,6 +40,8 @@ pub(super) struct MountTable {
     pub reattach: bool,
     pub jobs: i64,
     pub shutdown_grace: String,
+    pub sandbox: bool,
+    pub sandbox_also: Vec<String>,
 }
 
 /// `[kms]`.
@@ -92,6 +94,8 @@ impl Default for MountTable {
             reattach: true,
             jobs: 2,
             shutdown_grace: "30s".to_owned(),
+            sandbox: true,
+            sandbox_also: Vec::new(),
         }
     }
 }

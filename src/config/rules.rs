@@ -112,6 +112,13 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
     let grace = parse_duration(&table.shutdown_grace).and_then(|grace| {
         if grace <= MAX_SHUTDOWN_GRACE { Ok(grace) } else { Err("is longer than 1h".to_owned()) }
     });
+    let sandbox_also = (0_usize..)
+        .zip(&table.sandbox_also)
+        .map(|(n, path)| {
+            let key = format!("mount.sandbox_also[{n}]");
+            absolute(path).map_err(|reason| mistake(file, &key, reason))
+        })
+        .collect::<Result<Vec<_>>>()?;
     Ok(MountSettings {
         allow_other: table.allow_other,
         threads: threads.map_err(at("mount.threads"))?,
@@ -119,6 +126,8 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
         kernel: one_of(&table.kernel, &kernels).map_err(at("mount.kernel"))?,
         passthrough: table.passthrough,
         direct_backing: table.direct_backing,
+        sandbox: table.sandbox,
+        sandbox_also,
         reattach: table.reattach,
         jobs: jobs.map_err(at("mount.jobs"))?,
         shutdown_grace: grace.map_err(at("mount.shutdown_grace"))?,

@@ -54,6 +54,10 @@ pub struct MountSettings {
     pub passthrough: bool,
     /// Whether payloads are read and written past the kernel's page cache.
     pub direct_backing: bool,
+    /// Whether the daemon restricts itself once it is mounted.
+    pub sandbox: bool,
+    /// What it may use all the same, besides what it is known to need.
+    pub sandbox_also: Vec<PathBuf>,
     /// Whether disks attached at the last stop are attached again (RULES D9).
     pub reattach: bool,
     /// Jobs that run at a time.

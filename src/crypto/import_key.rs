@@ -2,14 +2,17 @@
 //!
 //! Not covered: while such a key is made or used, and while what it opened is moved to its place,
 //! the numbers lie in ordinary memory of this process, which is not dumped. They are wiped
-//! afterwards; between two uses the private part is in locked memory only.
+//! afterwards, by themselves or by the heap; between two uses the private part is in locked memory
+//! only.
 
 use super::secret::Secret;
 use crate::error::{Code, Error, ErrorKind, Result};
-use crate::sys::SecretBox;
-use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
+use crate::sys::{SecretBox, with_deep_stack_wiped};
+use rsa::pkcs8::{
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, LineEnding,
+};
 use rsa::sha2::Sha256;
-use rsa::{Generate, PrivateKey};
+use rsa::{Generate, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
 /// More than a PKCS#8 document of 3072 bits takes.
@@ -36,6 +39,10 @@ impl ImportKey {
     /// # Errors
     /// `quota` when memory cannot be locked; `internal` when the kernel has no randomness.
     pub fn generate() -> Result<Self> {
+        with_deep_stack_wiped(ImportKey::generate_here)
+    }
+
+    fn generate_here() -> Result<Self> {
         let failed = |what: &str| Error::new(ErrorKind::Internal, format!("{what} an import key"));
         let pair = PrivateKey::try_generate().map_err(|cause| failed("making").caused_by(cause))?;
         let public_key = pair
@@ -64,6 +71,10 @@ impl ImportKey {
     /// `invalid` when it was not wrapped under this key, with KMS.2604 when what was wrapped is not
     /// 32 bytes long.
     pub fn open(&self, wrapped: &[u8]) -> Result<Secret<32>> {
+        with_deep_stack_wiped(|| self.open_here(wrapped))
+    }
+
+    fn open_here(&self, wrapped: &[u8]) -> Result<Secret<32>> {
         let pair = PrivateKey::from_pkcs8_der(&self.private.bytes[..self.private.len])
             .map_err(|_| Error::new(ErrorKind::Internal, "reading an import key"))?;
         let plain = pair.oaep_decrypt::<Sha256>(wrapped).map(Zeroizing::new).map_err(|_| {
@@ -83,6 +94,18 @@ impl ImportKey {
     }
 }
 
+/// Wraps 32 bytes of material under the public part of an import key, PEM, as a customer does: it
+/// can then be sent through any number of buffers.
+///
+/// # Errors
+/// `internal` when it is no such public key, or the kernel has no randomness.
+pub fn wrap_material(public_key: &str, material: &[u8; 32]) -> Result<Vec<u8>> {
+    let failed = || Error::new(ErrorKind::Internal, "wrapping key material");
+    let public =
+        PublicKey::from_public_key_pem(public_key).map_err(|cause| failed().caused_by(cause))?;
+    public.oaep_encrypt::<Sha256>(material).map_err(|cause| failed().caused_by(cause))
+}
+
 /// The refusal of material that is no key of AES-256.
 pub fn wrong_length(bytes: usize) -> Error {
     Error::new(ErrorKind::Invalid, format!("the material is {bytes} bytes long, not 32"))
@@ -93,14 +116,13 @@ pub fn wrong_length(bytes: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rsa::PublicKey;
-    use rsa::pkcs8::DecodePublicKey;
 
     #[test]
     fn material_wrapped_under_the_public_part_opens_and_nothing_else_does() {
         let (one, other) = (ImportKey::generate().unwrap(), ImportKey::generate().unwrap());
         let public = PublicKey::from_public_key_pem(one.public_key()).unwrap();
-        let wrapped = public.oaep_encrypt::<Sha256>(&[7; 32]).unwrap();
+        let wrapped = wrap_material(one.public_key(), &[7; 32]).unwrap();
+        assert!(wrap_material("no key", &[7; 32]).is_err());
         assert_eq!(one.open(&wrapped).unwrap().expose(), &[7; 32]);
         let refused = |key: &ImportKey, bytes: &[u8]| key.open(bytes).err().unwrap();
         assert_eq!(refused(&other, &wrapped).kind(), ErrorKind::Invalid);

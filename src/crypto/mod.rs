@@ -40,7 +40,7 @@ mod xts_tweaks;
 pub use context::EncryptionContext;
 pub use data_key::{Dk, WrappedDk};
 pub use hex::{from_hex, to_hex};
-pub use import_key::{ImportKey, wrong_length as wrong_material_length};
+pub use import_key::{ImportKey, wrap_material, wrong_length as wrong_material_length};
 pub use kernel::Kernel;
 pub use record_key::RecordKey;
 pub use secret::Secret;

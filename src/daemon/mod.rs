@@ -8,11 +8,13 @@ mod doctor;
 mod hsm_secret;
 mod init;
 mod migrate;
+mod sandbox;
 mod serve;
 mod shutdown;
 mod state_dir;
+mod unmounter;
 
-pub use crate::crypto::{Dk, SecretText};
+pub use crate::crypto::{Dk, SecretText, wrap_material};
 pub use crate::sys::{
     SecretFile, block_termination_signals, end_process, forbid_dumps, lend_descriptor,
     wait_for_termination,
@@ -24,3 +26,4 @@ pub use hsm_secret::{HsmSecret, needed_secret};
 pub use init::{InitReport, OfflineRootKey, init};
 pub use migrate::{MoveReport, migrate};
 pub use serve::{Ready, serve};
+pub use unmounter::serve_unmounts;

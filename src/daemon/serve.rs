@@ -3,13 +3,16 @@
 use super::assembly::assemble;
 use super::deadlines::Deadlines;
 use super::migrate::{refuse_unfinished_move, remove_what_a_move_left};
+use super::sandbox;
 use super::shutdown;
 use super::state_dir;
+use super::unmounter::Unmounter;
 use crate::config::Config;
 use crate::crypto::SecretText;
 use crate::error::{Error, Result};
 use crate::fs::Namespace;
-use crate::fuse::{FuseKernelCache, MountOptions, mount, prepare_mountpoint};
+use crate::fuse::{FuseKernelCache, Lazily, MountOptions, mount, prepare_mountpoint};
+use crate::service::Service;
 use crate::sys;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +34,7 @@ pub struct Ready {
 /// `wrong-secret`; whatever else keeps the mount from being made; nothing is left behind then.
 pub fn serve(
     config: Config,
-    secret: Option<&SecretText>,
+    secret: Option<SecretText>,
     announce: &mut dyn FnMut(Ready),
 ) -> Result<()> {
     sys::forbid_dumps()?;
@@ -47,20 +50,42 @@ pub fn serve(
     state_dir::create(&config.state_dir)?;
 
     let kernel = Arc::new(FuseKernelCache::default());
-    let service = assemble(&config, secret, kernel.clone())?;
+    let service = assemble(&config, secret.as_ref(), kernel.clone())?;
+    // Who needs it for longer has a copy.
+    drop(secret);
     service.load()?;
+    // Before there is a sandbox, which it is not to be in.
+    let unmounter = if config.mount.sandbox {
+        Unmounter::start(&config.mountpoint)
+            .inspect_err(|error| log::warn!("event=no-sandbox error=\"{error}\""))
+            .ok()
+            .map(Arc::new)
+    } else {
+        None
+    };
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),
         allow_other: config.mount.allow_other,
         threads: config.mount.threads,
     };
-    let session = mount(Arc::new(Namespace::new(service.clone())), &kernel, &options)?;
+    let new = mount(Arc::new(Namespace::new(service.clone())), &options)?;
+    // From here on nothing is left behind only if the unmounter takes the mount away.
+    let served = restrict(&config, &service, unmounter.is_some())
+        .and_then(|()| service.load_jobs())
+        .and_then(|()| new.serve(&kernel));
+    let session = served.inspect_err(|_| {
+        if let Some(unmounter) = &unmounter
+            && let Err(error) = unmounter.unmount(Lazily::Yes)
+        {
+            log::error!("event=mount-stays-behind error=\"{error}\"");
+        }
+    })?;
     let threads = |cause| Error::io("starting a thread", cause);
     let _deadlines = Deadlines::watch(service.clone()).map_err(threads)?;
     // The first of two: the kernel ends the session, or a stop takes the mount from under open
     // files, whose holders would keep the session for as long as they please.
     let (end, ended) = channel();
-    shutdown::on_request(service.clone(), &config, end.clone()).map_err(threads)?;
+    shutdown::on_request(service.clone(), &config, unmounter, end.clone()).map_err(threads)?;
     std::thread::Builder::new()
         .name("evsfs-session".to_owned())
         .spawn(move || end.send(session.wait()))
@@ -79,4 +104,12 @@ pub fn serve(
     service.close_all();
     log::info!("event=unmounted mountpoint={}", config.mountpoint.display());
     ended
+}
+
+/// Gives up what is not needed once the mount is made. Threads that are started later inherit that.
+fn restrict(config: &Config, service: &Service, can_be_unmounted: bool) -> Result<()> {
+    if config.mount.sandbox && can_be_unmounted {
+        service.tell_sandbox(sandbox::enter(config)?);
+    }
+    Ok(())
 }

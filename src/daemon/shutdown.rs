@@ -1,11 +1,11 @@
 //! Ending on request: by a signal or by `mount.stop`.
 
+use super::unmounter::Unmounter;
 use crate::config::Config;
 use crate::error::Result;
 use crate::fuse::{Lazily, unmount};
 use crate::service::{Service, StopMode};
 use crate::sys;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -29,6 +29,7 @@ enum SessionEnd {
 pub(super) fn on_request(
     service: Arc<Service>,
     config: &Config,
+    unmounter: Option<Arc<Unmounter>>,
     end: Sender<Result<()>>,
 ) -> std::io::Result<()> {
     let signalled = service.clone();
@@ -47,7 +48,11 @@ pub(super) fn on_request(
     let mountpoint = config.mountpoint.clone();
     let grace = config.mount.shutdown_grace;
     std::thread::Builder::new().name("evsfs-shutdown".to_owned()).spawn(move || {
-        if stop(&service, &mountpoint, grace) == SessionEnd::Unknown {
+        let unmount = |lazily| match &unmounter {
+            Some(unmounter) => unmounter.unmount(lazily),
+            None => unmount(&mountpoint, lazily),
+        };
+        if stop(&service, unmount, grace) == SessionEnd::Unknown {
             std::thread::sleep(LINGER);
             // The receiver is gone when the session has ended all the same.
             let _ = end.send(Ok(()));
@@ -57,7 +62,7 @@ pub(super) fn on_request(
 }
 
 /// Waits for the request, ends the jobs, waits for open files, flushes and wipes all disks, unmounts.
-fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
+fn stop(service: &Service, unmount: impl Fn(Lazily) -> Result<()>, grace: Duration) -> SessionEnd {
     let mode = service.stop_switch().wait();
     log::info!("event=stopping mode={mode:?}");
     // The grace is for those who have files open, and a job that copies a disk would count as one.
@@ -72,11 +77,11 @@ fn stop(service: &Service, mountpoint: &Path, grace: Duration) -> SessionEnd {
     service.close_all();
     // Who waits for an event is at the end of the file, and closes it.
     service.events().close();
-    match unmount(mountpoint, Lazily::No) {
+    match unmount(Lazily::No) {
         Ok(()) => return SessionEnd::ByItself,
         Err(error) => log::warn!("event=mount-taken-away-in-use error=\"{error}\""),
     }
-    if let Err(error) = unmount(mountpoint, Lazily::Yes) {
+    if let Err(error) = unmount(Lazily::Yes) {
         log::error!("event=mount-stays-behind error=\"{error}\"");
     }
     SessionEnd::Unknown

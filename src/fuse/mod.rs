@@ -19,4 +19,4 @@ mod workers;
 
 pub use kernel_cache::FuseKernelCache;
 pub use mountpoint::{Lazily, prepare_mountpoint, unmount};
-pub use session::{MountOptions, MountedSession, mount};
+pub use session::{MountOptions, MountedSession, NewMount, mount};

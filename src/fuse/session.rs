@@ -20,6 +20,25 @@ pub struct MountOptions {
     pub threads: usize,
 }
 
+/// A mount that nobody serves yet: who looks at it waits.
+pub struct NewMount {
+    session: fuser::Session<Adapter>,
+    mountpoint: PathBuf,
+}
+
+impl NewMount {
+    /// Starts the threads that serve it; the mount answers when this returns.
+    ///
+    /// # Errors
+    /// `io` when a thread cannot be started.
+    pub fn serve(self, kernel: &FuseKernelCache) -> Result<MountedSession> {
+        let session = self.session.spawn().map_err(|cause| refuse(&self.mountpoint, cause))?;
+        kernel.connect(session.notifier());
+        mountpoint::raise_readahead(&self.mountpoint);
+        Ok(MountedSession { session })
+    }
+}
+
 /// A mount that answers.
 pub struct MountedSession {
     session: BackgroundSession,
@@ -35,16 +54,12 @@ impl MountedSession {
     }
 }
 
-/// Mounts a namespace; the mount answers when this returns.
+/// Mounts a namespace.
 ///
 /// # Errors
 /// `not-found` for a missing mountpoint, `in-use` when evsfs is mounted there, `denied` and `io`
 /// from the kernel.
-pub fn mount(
-    namespace: Arc<Namespace>,
-    kernel: &FuseKernelCache,
-    options: &MountOptions,
-) -> Result<MountedSession> {
+pub fn mount(namespace: Arc<Namespace>, options: &MountOptions) -> Result<NewMount> {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName("evsfs".to_owned()),
@@ -59,11 +74,8 @@ pub fn mount(
     });
     config.clone_fd = true;
     let session = fuser::Session::new(Adapter::new(namespace), &options.mountpoint, &config)
-        .and_then(fuser::Session::spawn)
         .map_err(|cause| refuse(&options.mountpoint, cause))?;
-    kernel.connect(session.notifier());
-    mountpoint::raise_readahead(&options.mountpoint);
-    Ok(MountedSession { session })
+    Ok(NewMount { session, mountpoint: options.mountpoint.clone() })
 }
 
 fn refuse(mountpoint: &Path, cause: std::io::Error) -> Error {

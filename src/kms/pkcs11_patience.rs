@@ -6,6 +6,7 @@
 //! limited time.
 
 use crate::sync::{Condvar, Mutex};
+use crate::sys::join_sandbox;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -127,6 +128,8 @@ impl Pool {
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 drop(queue);
+                // The first of these threads are older than the sandbox.
+                join_sandbox();
                 // What panics here is the regret of a late call; the thread lives on.
                 let _ = catch_unwind(AssertUnwindSafe(job));
                 queue = self.queue.lock();

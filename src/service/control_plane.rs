@@ -23,7 +23,7 @@ use crate::kms::Kms;
 use crate::records::Records;
 use crate::sync::Mutex;
 use crate::sys::Clock;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// What a service is put together from.
 pub struct Parts {
@@ -65,6 +65,8 @@ pub struct Service {
     itself: Weak<Service>,
     stop: StopSwitch,
     pub(super) attached: Attached,
+    // Set once, when the daemon has restricted itself.
+    pub(super) sandbox: OnceLock<&'static str>,
     // Protects what was left out when the state directory was read. A leaf.
     pub(super) unserved: Mutex<Vec<Unserved>>,
 }
@@ -93,6 +95,7 @@ impl Service {
             servers: Servers::default(),
             backups: Backups::default(),
             uploads: Uploads::default(),
+            sandbox: OnceLock::new(),
             stop: StopSwitch::default(),
             attached: Attached::new(),
             unserved: Mutex::default(),

@@ -88,7 +88,7 @@ impl Service {
             self.records.save(&path, &saved)
         })();
         if let Err(error) = saved {
-            log::warn!("disk={} its next backup reads all of it: {error}", record.id);
+            log::warn!("event=changes-not-kept disk={} error=\"{error}\"", record.id);
         }
     }
 
@@ -98,7 +98,7 @@ impl Service {
         let stamp = self.stamp_of(record)?;
         let read = read_changes(&self.records, record.id, &place, Some(&stamp));
         read.unwrap_or_else(|error| {
-            log::warn!("disk={} its next backup reads all of it: {error}", record.id);
+            log::warn!("event=changes-not-kept disk={} error=\"{error}\"", record.id);
             None
         })
     }
@@ -184,7 +184,7 @@ fn read_changes(
         return Err(refused("is not the one its record tells of"));
     }
     if stamp.is_some_and(|stamp| stamp != record.payload) {
-        log::info!("disk={id} its payload was changed by others, and its next backup reads all");
+        log::info!("event=payload-changed-by-others disk={id} next-backup=reads-all");
         return Ok(None);
     }
     let regions = ChangedRegions::from_bytes(&document)?;

@@ -12,7 +12,8 @@ use crate::records::RecordPath;
 use std::sync::Arc;
 
 impl Service {
-    /// Reads all disks, ends what a crash left half-done, and attaches again what was attached.
+    /// Reads all disks, ends what a crash left half-done, and attaches again what was attached. Jobs
+    /// come last, by [`Service::load_jobs`], since they start threads.
     /// A disk whose record is damaged is left out and logged; the others are served.
     ///
     /// # Errors
@@ -38,8 +39,7 @@ impl Service {
         for entry in to_attach {
             self.reattach(&entry);
         }
-        self.load_backups()?;
-        self.load_jobs()
+        self.load_backups()
     }
 
     /// Reads one disk; returns it when it was attached before.

@@ -25,6 +25,9 @@ need gcc gcc
 need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
+need gdb gdb
+need readelf binutils
+
 if [ "${1:-}" = slow ]; then
     need qemu-system-x86_64 qemu-system-x86
     need busybox busybox-static

@@ -126,7 +126,8 @@ impl Rig {
         let service = service(&hsm, &state_dir, &mountpoint, kernel.clone());
         service.load().unwrap();
         let options = MountOptions { mountpoint, allow_other: false, threads: 2 };
-        let session = mount(Arc::new(Namespace::new(service)), &kernel, &options).unwrap();
+        let session = mount(Arc::new(Namespace::new(service)), &options).unwrap();
+        let session = session.serve(&kernel).unwrap();
         let rig = Rig { hsm, directory, session: Some(session) };
         rig.write(".evs/agency", "create").unwrap();
         rig

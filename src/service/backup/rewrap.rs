@@ -50,7 +50,7 @@ impl Service {
         record.archive = rewrapped;
         self.save_backup(&record)?;
         entry.state().record = record;
-        log::info!("backup={} name={} rewrapped", entry.id(), entry.name());
+        log::info!("event=backup-rewrapped backup={} name={}", entry.id(), entry.name());
         Ok(())
     }
 }

@@ -22,6 +22,8 @@ pub struct StatusInfo {
     pub pid: u32,
     /// When the daemon started, RFC 3339.
     pub started: String,
+    /// What is out of the daemon's reach; absent when nothing is.
+    pub sandbox: Option<&'static str>,
     /// The agency's name, where there is one.
     pub agency: Option<&'static str>,
     /// The configured region.
@@ -37,6 +39,12 @@ pub struct StatusInfo {
 }
 
 impl Service {
+    /// Tells what is out of the daemon's reach from now on, for `status`.
+    pub fn tell_sandbox(&self, sandbox: &'static str) {
+        // The first word holds: a process cannot leave its sandbox.
+        let _ = self.sandbox.set(sandbox);
+    }
+
     pub(in crate::service) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
         let caller = permit.caller();
         Ok(StatusInfo {
@@ -45,6 +53,7 @@ impl Service {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             started: shown_time(self.started),
+            sandbox: self.sandbox.get().copied(),
             agency: self.project.has_agency().then_some(AGENCY_NAME),
             region: self.settings.region.clone(),
             project: self.settings.project.clone(),

@@ -47,7 +47,7 @@ impl Service {
         record.archive = rewrapped;
         self.save_image(&record)?;
         entry.state().record = record;
-        log::info!("image={} name={} rewrapped", entry.id(), entry.name());
+        log::info!("event=image-rewrapped image={} name={}", entry.id(), entry.name());
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ impl Service {
     ///
     /// # Errors
     /// `io` when the state directory cannot be read.
-    pub(in crate::service) fn load_jobs(&self) -> Result<()> {
+    pub fn load_jobs(&self) -> Result<()> {
         let mut interrupted = Vec::new();
         for name in self.records.list(&JobRecord::directory()?)? {
             let Some(id) = JobRecord::id_of(&name) else { continue };
