@@ -1,9 +1,10 @@
 //! `evsfs disk`.
 
 use super::agency;
-use super::args::DiskCommand;
 use super::blast_radius;
-use super::disk_args::DiskCreateArgs;
+use super::disk_args::{DiskCommand, DiskCreateArgs};
+use super::disk_import;
+use super::export_header;
 use super::failure::Outcome;
 use super::job;
 use super::object::Object;
@@ -98,6 +99,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
         }
         DiskCommand::Rewrap { name: Some(name), work, .. } => rewrap::one(session, name, work),
         DiskCommand::Rewrap { name: None, work, .. } => rewrap::all(session, work),
+        DiskCommand::Import(args) => disk_import::run(session, args),
+        DiskCommand::ExportHeader(args) => export_header::run(session, args),
         DiskCommand::Delete { name } => {
             let request = named("disk.delete", name)?;
             session.confirm(&format!("This deletes disk {name:?} and all data on it"), name)?;

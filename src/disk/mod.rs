@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `open` | the disk: opening, size, growth, revocation |
 //! | `read`, `write`, `discard`, `holes` | what may be asked of it |
+//! | `materialize` | what was never written, sealed |
 //! | `span` | which sectors a byte range covers, and how (pure) |
 //! | `region` | guards of parts of the disk, which also lend cipher and payload |
 //! | `payload` | sealed sectors at rest |
@@ -42,6 +43,7 @@ mod detached;
 mod discard;
 mod flush;
 mod holes;
+mod materialize;
 mod open;
 mod payload;
 mod plain_file;

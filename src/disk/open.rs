@@ -205,7 +205,13 @@ impl Disk {
         Ok(live)
     }
 
-    fn note_change(&self, live: &Live, range: Range<ByteOffset>, buffer: &mut ThreadBuffer) {
+    /// Notes a change about to be made of sectors whose guard the caller holds alone.
+    pub(super) fn note_change(
+        &self,
+        live: &Live,
+        range: Range<ByteOffset>,
+        buffer: &mut ThreadBuffer,
+    ) {
         self.changes.mark(range.start.get() / REGION..=(range.end.get() - 1) / REGION);
         if self.present.is_running() {
             self.present.save(&live.payload, range, buffer);

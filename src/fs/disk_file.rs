@@ -75,6 +75,7 @@ impl Namespace {
     pub fn flush(&self, handle: HandleId) -> Result<()> {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => open.flush(),
+            Handle::DiskUpload { caller, upload } => self.remembered(*caller, upload.flush()),
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
@@ -104,6 +105,7 @@ impl Namespace {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => work(open),
             Handle::Value { .. }
+            | Handle::DiskUpload { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
             | Handle::ImageUpload { .. }

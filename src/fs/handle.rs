@@ -5,7 +5,9 @@ use super::listing::Listed;
 use super::node::Node;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{BackupUpload, EventReader, ImageContent, ImageUpload, OpenDisk, OutStream};
+use crate::service::{
+    BackupUpload, DiskUpload, EventReader, ImageContent, ImageUpload, OpenDisk, OutStream,
+};
 use crate::sync::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -107,6 +109,13 @@ pub enum Handle {
         /// Protects the answers; not held while a request is carried out, for a read of this file
         /// runs on an event loop.
         conversation: Mutex<Conversation>,
+    },
+    /// `data` of a disk that is imported.
+    DiskUpload {
+        /// Who opened it.
+        caller: Caller,
+        /// Where it goes.
+        upload: DiskUpload,
     },
     /// `data` of an image that is imported.
     ImageUpload {

@@ -23,6 +23,8 @@ evsfs control directory
   disks/NAME/resume         write: a newline, to get its key again
   disks/NAME/extend         write: the new size
   disks/NAME/rewrap         write: a newline, to wrap its key by the newest version of its master key
+  disks/NAME/materialize    write: a newline, to seal zeros into what was never written
+  disks/NAME/data, finish   as those of images, while the disk is imported
   disks/NAME/delete         write: the disk's name
 
   keys/create               write: alias=finance [description=\"...\"] [origin=external]

@@ -78,6 +78,7 @@ impl Service {
     /// Flushes and wipes every attached disk at the end of the daemon's life; they stay marked as
     /// attached, so that the next start attaches them again (RULES D9).
     pub fn close_all(&self) {
+        self.uploads.revoke_all();
         for attachment in self.attachments() {
             let closing = attachment.close_now();
             self.flush_at_the_end(&attachment);

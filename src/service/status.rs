@@ -17,8 +17,9 @@
 //!                 suspended ─────────────┘
 //! ```
 //! On the two ways between `in-use` and `suspended` a disk is `suspending` and `resuming`. A backup
-//! (`backing-up`) and a rewrap (`rewrapping`) start and end at `available` or `in-use` as `extending`
-//! does; a rewrap, which takes nothing but the record, also at `suspended`.
+//! (`backing-up`), a rewrap (`rewrapping`) and the sealing of what was never written
+//! (`materializing`) start and end at `available` or `in-use` as `extending` does; a rewrap, which
+//! takes nothing but the record, also at `suspended`.
 
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
@@ -57,6 +58,8 @@ pub enum DiskStatus {
     Extending(Resting),
     /// Its data key is being wrapped again.
     Rewrapping(Resting),
+    /// Being sealed where it was never written.
+    Materializing(Resting),
     /// Being copied into a backup.
     BackingUp(Resting),
     /// Being filled from a backup.
@@ -90,6 +93,8 @@ pub enum DiskEvent {
     Extend,
     /// `rewrap` begins.
     Rewrap,
+    /// `materialize` begins.
+    Materialize,
     /// A backup begins.
     BackUp,
     /// `delete` begins.
@@ -102,7 +107,7 @@ pub enum DiskEvent {
 
 impl DiskStatus {
     /// Every status.
-    pub const ALL: [DiskStatus; 21] = [
+    pub const ALL: [DiskStatus; 23] = [
         DiskStatus::Creating,
         DiskStatus::Available,
         DiskStatus::Attaching,
@@ -117,6 +122,8 @@ impl DiskStatus {
         DiskStatus::Rewrapping(Resting::Available),
         DiskStatus::Rewrapping(Resting::InUse),
         DiskStatus::Rewrapping(Resting::Suspended),
+        DiskStatus::Materializing(Resting::Available),
+        DiskStatus::Materializing(Resting::InUse),
         DiskStatus::BackingUp(Resting::Available),
         DiskStatus::BackingUp(Resting::InUse),
         DiskStatus::RestoringBackup,
@@ -139,6 +146,7 @@ impl DiskStatus {
             DiskStatus::Detaching(_) => "detaching",
             DiskStatus::Extending(_) => "extending",
             DiskStatus::Rewrapping(_) => "rewrapping",
+            DiskStatus::Materializing(_) => "materializing",
             DiskStatus::BackingUp(_) => "backing-up",
             DiskStatus::RestoringBackup => "restoring-backup",
             DiskStatus::Deleting => "deleting",
@@ -180,8 +188,13 @@ impl DiskStatus {
             (S::Available, E::Rewrap) => Some(S::Rewrapping(Resting::Available)),
             (S::InUse, E::Rewrap) => Some(S::Rewrapping(Resting::InUse)),
             (S::Suspended, E::Rewrap) => Some(S::Rewrapping(Resting::Suspended)),
+            (S::Available, E::Materialize) => Some(S::Materializing(Resting::Available)),
+            (S::InUse, E::Materialize) => Some(S::Materializing(Resting::InUse)),
             (
-                S::Extending(rest) | S::Rewrapping(rest) | S::BackingUp(rest),
+                S::Extending(rest)
+                | S::Rewrapping(rest)
+                | S::Materializing(rest)
+                | S::BackingUp(rest),
                 E::Done | E::Failed,
             ) => Some(rest.status()),
 
@@ -245,7 +258,7 @@ impl Resting {
 
 impl DiskEvent {
     /// Every event.
-    pub const ALL: [DiskEvent; 12] = [
+    pub const ALL: [DiskEvent; 13] = [
         DiskEvent::Created,
         DiskEvent::Damaged,
         DiskEvent::Attach,
@@ -254,6 +267,7 @@ impl DiskEvent {
         DiskEvent::Detach,
         DiskEvent::Extend,
         DiskEvent::Rewrap,
+        DiskEvent::Materialize,
         DiskEvent::BackUp,
         DiskEvent::Delete,
         DiskEvent::Done,
@@ -268,6 +282,7 @@ impl DiskEvent {
             DiskEvent::Detach => "detach",
             DiskEvent::Extend => "extend",
             DiskEvent::Rewrap => "rewrap",
+            DiskEvent::Materialize => "materialize",
             DiskEvent::BackUp => "backup",
             DiskEvent::Delete => "delete",
             DiskEvent::Created | DiskEvent::Damaged | DiskEvent::Done | DiskEvent::Failed => {
@@ -282,7 +297,7 @@ mod tests {
     use super::*;
 
     /// RULES D1 written down a second time, as the list of all that is allowed.
-    const ALLOWED: [(&str, DiskEvent, &str); 44] = [
+    const ALLOWED: [(&str, DiskEvent, &str); 50] = [
         ("creating", DiskEvent::Created, "available"),
         ("creating", DiskEvent::Damaged, "error"),
         ("available", DiskEvent::Damaged, "error"),
@@ -313,6 +328,12 @@ mod tests {
         ("suspended", DiskEvent::Rewrap, "rewrapping"),
         ("rewrapping", DiskEvent::Done, "suspended"),
         ("rewrapping", DiskEvent::Failed, "suspended"),
+        ("available", DiskEvent::Materialize, "materializing"),
+        ("in-use", DiskEvent::Materialize, "materializing"),
+        ("materializing", DiskEvent::Done, "available"),
+        ("materializing", DiskEvent::Done, "in-use"),
+        ("materializing", DiskEvent::Failed, "available"),
+        ("materializing", DiskEvent::Failed, "in-use"),
         ("available", DiskEvent::BackUp, "backing-up"),
         ("in-use", DiskEvent::BackUp, "backing-up"),
         ("extending", DiskEvent::Done, "available"),
@@ -360,7 +381,7 @@ mod tests {
     #[test]
     fn a_disk_that_is_extended_or_rewrapped_returns_to_where_it_was() {
         for start in [S::Available, S::InUse] {
-            for verb in [DiskEvent::Extend, DiskEvent::Rewrap] {
+            for verb in [DiskEvent::Extend, DiskEvent::Rewrap, DiskEvent::Materialize] {
                 let at_work = start.after(verb).unwrap();
                 assert_eq!(at_work.after(DiskEvent::Done), Some(start));
                 assert_eq!(at_work.after(DiskEvent::Failed), Some(start));

@@ -18,6 +18,9 @@ need losetup mount
 need fusermount3 fuse3
 need fio fio
 need cryptsetup cryptsetup-bin
+need qemu-img qemu-utils
+need nbdkit nbdkit
+need nbdcopy libnbd-bin
 need gcc gcc
 need softhsm2-util softhsm2
 need pkcs11-tool opensc

@@ -1,6 +1,7 @@
 //! Commands on disks.
 
 use super::command::Command;
+use super::disk_import::{DiskImport, import};
 use super::disk_source::DiskSource;
 use crate::auth::{Action, Caller, Permit};
 use crate::disk::Access;
@@ -39,6 +40,14 @@ pub enum DiskCommand {
     /// Do so with all disks, backups and images the caller may use: a job, of so many data keys a
     /// second.
     RewrapAll(Option<u64>),
+    /// Make one of what comes from elsewhere.
+    Import(DiskImport),
+    /// Its content is complete.
+    FinishImport(Name),
+    /// Open the data key for it to leave evsfs.
+    ExportKey(Name),
+    /// Seal what was never written: a job, of so many bytes a second.
+    Materialize(Name, Option<u64>),
     /// Remove payload and record.
     Delete(Name),
 }
@@ -77,7 +86,7 @@ pub enum DetachMode {
 
 impl DiskCommand {
     pub(super) fn from_words(verb: &str, words: &mut Fields) -> Result<Option<DiskCommand>> {
-        if verb != "create" && words.has("encrypted") {
+        if !matches!(verb, "create" | "import") && words.has("encrypted") {
             return Err(encryption_never_changes());
         }
         Ok(Some(match verb {
@@ -99,6 +108,12 @@ impl DiskCommand {
                 Some(true) => DiskCommand::RewrapAll(words.take_limit()?),
                 Some(false) | None => DiskCommand::Rewrap(words.need_name("name")?),
             },
+            "import" => DiskCommand::Import(import(words)?),
+            "finish" => DiskCommand::FinishImport(words.need_name("name")?),
+            "export-key" => DiskCommand::ExportKey(words.need_name("name")?),
+            "materialize" => {
+                DiskCommand::Materialize(words.need_name("name")?, words.take_limit()?)
+            }
             "delete" => DiskCommand::Delete(words.need_name("name")?),
             _ => return Ok(None),
         }))
@@ -161,9 +176,20 @@ impl Service {
                 })?;
                 Ok(Reply::Started(StartedJob { job: job.id }))
             }
+            DiskCommand::Import(request) => Ok(Reply::Disk(self.import_disk(caller, request)?)),
+            DiskCommand::FinishImport(name) => Ok(Reply::Disk(self.finish_import(caller, &name)?)),
+            DiskCommand::ExportKey(name) => {
+                Ok(Reply::DataKey(Box::new(self.export_data_key(caller, &name)?)))
+            }
+            DiskCommand::Materialize(name, limit) => {
+                Ok(Reply::Started(self.start_materializing(caller, &name, limit)?))
+            }
             DiskCommand::Delete(name) => {
                 let (entry, permit) = self.usable(caller, &name)?;
                 self.must_not_be_system_disk(&entry, "deleted")?;
+                if self.abort_upload(entry.id()) {
+                    return Ok(Reply::DONE);
+                }
                 self.delete(permit, &entry)?;
                 Ok(Reply::DONE)
             }
@@ -198,15 +224,7 @@ pub(super) fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     let from = words.take_text("from")?.map(|text| DiskSource::parse(&text)).transpose()?;
     // Nothing takes long where nothing is copied, and there is nothing to limit.
     let is_filled = from.is_some();
-    let sector_size = match words.take_text("sector_size")? {
-        None => None,
-        Some(text) => {
-            let bytes = text.parse().map_err(|_| {
-                Error::new(ErrorKind::Invalid, format!("sector size {text:?} is not a number"))
-            })?;
-            Some(SectorSize::from_bytes(bytes)?)
-        }
-    };
+    let sector_size = sector_size(words)?;
     Ok(NewDisk {
         name: words.need_name("name")?,
         size: match (words.has("size"), &from) {
@@ -224,7 +242,15 @@ pub(super) fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     })
 }
 
-fn size(words: &mut Fields) -> Result<ByteLen> {
+pub(super) fn sector_size(words: &mut Fields) -> Result<Option<SectorSize>> {
+    let Some(text) = words.take_text("sector_size")? else { return Ok(None) };
+    let bytes = text.parse().map_err(|_| {
+        Error::new(ErrorKind::Invalid, format!("sector size {text:?} is not a number"))
+    })?;
+    SectorSize::from_bytes(bytes).map(Some)
+}
+
+pub(super) fn size(words: &mut Fields) -> Result<ByteLen> {
     ByteLen::parse(&words.need_text("size")?).map_err(|cause| cause.code(Code::EVS_1010))
 }
 
