@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-slow test-controls test-kernels bench bench-peers install-deps
+.PHONY: help demo test test-slow test-controls test-kernels bench bench-peers deb install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
@@ -12,6 +12,8 @@ help:
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
 	@echo "make bench      speed of the cipher kernels, disks, the control plane, a mount and its backups here"
 	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
+
+	@echo "make deb        a Debian package, in target/"
 
 demo:
 	@sh examples/quickstart.sh
@@ -36,6 +38,7 @@ test-slow:
 	@sh tests/support/install-deps.sh slow
 	EVSFS_SLOW=1 $(CARGO) test --test crash --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --test boot --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --features schedules --test schedules -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test guest -- --nocapture
 
@@ -50,6 +53,11 @@ test-kernels: install-deps
 	    EVSFS_TEST_KERNEL=$$kernel $(CARGO) test --quiet --no-fail-fast --test disk_model \
 	        --test disk_life --test semantics --test unruly_hsm --test known_answers || exit 1; \
 	done
+
+deb:
+	$(CARGO) build --release
+	@mkdir -p target
+	@contrib/debian/build.sh $${CARGO_TARGET_DIR:-target}/release/evsfs target
 
 bench: install-deps
 	$(CARGO) bench --quiet --bench sector_kernels

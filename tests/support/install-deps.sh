@@ -18,14 +18,19 @@ need losetup mount
 need fusermount3 fuse3
 need fio fio
 need cryptsetup cryptsetup-bin
+need qemu-img qemu-utils
+need nbdkit nbdkit
+need nbdcopy libnbd-bin
 need gcc gcc
 need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
+need systemd-analyze systemd
 need gdb gdb
 need readelf binutils
 
 if [ "${1:-}" = slow ]; then
+    need debootstrap debootstrap
     need qemu-system-x86_64 qemu-system-x86
     need busybox busybox-static
     need grub-mkimage grub-common
