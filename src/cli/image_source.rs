@@ -24,7 +24,7 @@ const MAX_L1_BYTES: u64 = 32 << 20;
 const MAX_SIZE: u64 = 64 << 40;
 
 /// An open file, read by its form.
-pub(super) struct ImageSource {
+pub struct ImageSource {
     path: PathBuf,
     size: u64,
     content: Content,
