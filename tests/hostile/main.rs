@@ -4,6 +4,7 @@
 //! `EVSFS_SLOW=1` runs the long forms; docs/RELIABILITY.md has their figures.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod clock;
 mod crowd;
 mod inputs;
 mod mutation;
@@ -45,6 +46,7 @@ fn main() -> std::process::ExitCode {
         operations::trials(),
         planted::trials(),
         crowd::trials(),
+        clock::trials(),
     ];
     support::run_trials(trials.into_iter().flatten().collect())
 }
