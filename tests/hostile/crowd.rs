@@ -1,6 +1,6 @@
 //! Many at a time: descriptors, and writers of control files.
 
-use crate::support::files::Numbers;
+use crate::support::files::{AlignedBuffer, Numbers};
 use crate::support::{Mount, Needs, trial};
 use crate::{is_slow, report};
 use libtest_mimic::Trial;
@@ -104,15 +104,13 @@ fn read_for(disk: &std::path::Path, lasts: Duration) -> Vec<Duration> {
     let direct = rustix::fs::OFlags::DIRECT.bits().cast_signed();
     let file = File::options().read(true).custom_flags(direct).open(disk).unwrap();
     let mut numbers = Numbers::new(1);
-    // Memory as O_DIRECT wants it: a page of 4096 bytes lies somewhere in two.
-    let mut room = vec![0_u8; 8192];
-    let at = room.as_ptr().align_offset(4096);
+    let mut room = AlignedBuffer::new(4096);
     let start = Instant::now();
     let mut took = Vec::new();
     while start.elapsed() < lasts {
         let began = Instant::now();
         let sector = numbers.below(2048) as u64;
-        file.read_exact_at(&mut room[at..at + 4096], sector * 4096).unwrap();
+        file.read_exact_at(room.bytes(), sector * 4096).unwrap();
         took.push(began.elapsed());
         std::thread::sleep(Duration::from_millis(20).saturating_sub(began.elapsed()));
     }
