@@ -63,6 +63,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("cryptoki::", &["src/kms/"]),
     ("toml::", &["src/config/", "src/records/"]),
     ("clap::", &["src/cli/"]),
+    ("sd_notify::", &["src/daemon/"]),
     // Hostile files are parsed in the process of whoever brings them, never in the daemon.
     ("imago::", &["src/cli/"]),
     ("clap_complete::", &["src/cli/"]),

@@ -56,6 +56,7 @@ impl Authority {
         match action {
             Action::EnterControl | Action::SeeKeys => self.is_known(caller),
             Action::ManageKeys
+            | Action::MoveDataKeys
             | Action::ManageAgency
             | Action::ChooseDefaultEncryption
             | Action::ReadAudit => has(Role::KmsAdministrator),
@@ -86,6 +87,7 @@ impl Authority {
         let (what, role) = match action {
             Action::EnterControl | Action::SeeKeys => ("look at this project", "any"),
             Action::ManageKeys => ("change keys", "kms-administrator"),
+            Action::MoveDataKeys => ("take data keys out or in", "kms-administrator"),
             Action::ManageAgency => ("change the agency", "kms-administrator"),
             Action::ReadAudit => ("read the audit log", "kms-administrator"),
             Action::ChooseDefaultEncryption => {
@@ -134,10 +136,11 @@ mod tests {
     fn every_role_allows_what_rules_a1_and_a5_give_it_and_nothing_else() {
         let of_alice = Action::UseObject { owner: ALICE.uid() };
         // Columns: alice, bob, keeper, operator, stranger, mount owner, root.
-        let table: [(Action, [bool; 7]); 10] = [
+        let table: [(Action, [bool; 7]); 11] = [
             (Action::EnterControl, [true, true, true, true, false, true, true]),
             (Action::SeeKeys, [true, true, true, true, false, true, true]),
             (Action::ManageKeys, [false, false, true, false, false, true, true]),
+            (Action::MoveDataKeys, [false, false, true, false, false, true, true]),
             (Action::ManageAgency, [false, false, true, false, false, true, true]),
             (Action::ReadAudit, [false, false, true, false, false, true, true]),
             (Action::ChooseDefaultEncryption, [false, false, true, false, false, true, true]),

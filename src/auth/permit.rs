@@ -12,6 +12,8 @@ pub enum Action {
     SeeKeys,
     /// Create keys and change their state.
     ManageKeys,
+    /// Take data keys out of evsfs, or into it.
+    MoveDataKeys,
     /// Create or delete the agency.
     ManageAgency,
     /// Read what the KMS was asked for.

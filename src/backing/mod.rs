@@ -18,6 +18,7 @@
 //! | [`FileBacking`] | a sparse file, held by one opener at a time (RULES S3) |
 //! | [`BlockDeviceBacking`] | a block device, likewise |
 //! | [`MemoryBacking`] | examples, benchmarks and tests |
+//! | [`OffsetBacking`] | what lies behind an offset of another one |
 //! | [`FaultBacking`] | any other one, whose nth operation fails |
 //! | [`CrashBacking`] | memory that knows what a power loss now would leave |
 
@@ -31,6 +32,7 @@ mod direct;
 mod fault;
 mod file;
 mod memory;
+mod offset;
 
 pub use block_device::BlockDeviceBacking;
 pub use contract::{Access, Backing, ReadableFile};
@@ -38,3 +40,4 @@ pub use crash::{CrashBacking, PowerLoss};
 pub use fault::{Damage, FaultBacking, Operation};
 pub use file::FileBacking;
 pub use memory::MemoryBacking;
+pub use offset::OffsetBacking;

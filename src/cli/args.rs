@@ -4,10 +4,10 @@ use super::agency_args::AgencyCommand;
 use super::audit_args::AuditCommand;
 use super::backup_args::BackupCommand;
 use super::bench_args::BenchArgs;
-use super::disk_args::DiskCreateArgs;
+use super::disk_args::DiskCommand;
 use super::hsm_args::HsmCommand;
 use super::image_args::ImageCommand;
-use super::job_args::{JobCommand, WorkArgs};
+use super::job_args::JobCommand;
 use super::server_args::ServerCommand;
 use super::watch_args::{DoctorArgs, StatusArgs, TopArgs};
 use std::path::PathBuf;
@@ -164,6 +164,9 @@ pub(super) struct MountArgs {
     pub options: Vec<String>,
     #[command(flatten)]
     pub secret: SecretArgs,
+    /// Check the configuration and the options, and do not mount
+    #[arg(long, conflicts_with_all = ["foreground", "child"])]
+    pub fake: bool,
     /// Serve as the child of a `mount` that waits for one line on stdout
     #[arg(long, hide = true, conflicts_with = "foreground")]
     pub child: bool,
@@ -195,59 +198,6 @@ pub(super) struct CheckArgs {
     pub accept: bool,
     #[command(flatten)]
     pub secret: SecretArgs,
-}
-
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum DiskCommand {
-    /// Create a disk
-    Create(DiskCreateArgs),
-    /// List the disks you may use
-    List,
-    /// Show a disk
-    Show {
-        /// The disk
-        name: String,
-    },
-    /// Make a disk appear as a file in the mount
-    Attach {
-        /// The disk
-        name: String,
-        /// Attach it for reading only
-        #[arg(long)]
-        read_only: bool,
-    },
-    /// Make an attached disk disappear from the mount and its data key from memory
-    Detach {
-        /// The disk
-        name: String,
-        /// Even while the file is open: I/O through it fails from then on
-        #[arg(long)]
-        force: bool,
-    },
-    /// Make a disk larger, attached or not
-    Extend {
-        /// The disk
-        name: String,
-        /// The new size, such as 20G
-        #[arg(long)]
-        size: String,
-    },
-    /// Wrap a disk's data key by the newest version of its key, attached or not
-    Rewrap {
-        /// The disk
-        #[arg(required_unless_present = "all")]
-        name: Option<String>,
-        /// All encrypted disks you may use, one after the other, and their backups and images
-        #[arg(long, conflicts_with = "name")]
-        all: bool,
-        #[command(flatten)]
-        work: WorkArgs,
-    },
-    /// Delete a disk and all data on it
-    Delete {
-        /// The disk
-        name: String,
-    },
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -416,14 +366,7 @@ impl Command {
             Command::Audit(AuditCommand::Verify(_)) => "audit verify",
             Command::Hsm(HsmCommand::ChangePassphrase(_)) => "hsm change-passphrase",
             Command::Hsm(HsmCommand::Migrate(_)) => "hsm migrate",
-            Command::Disk(DiskCommand::Create(_)) => "disk create",
-            Command::Disk(DiskCommand::List) => "disk list",
-            Command::Disk(DiskCommand::Show { .. }) => "disk show",
-            Command::Disk(DiskCommand::Attach { .. }) => "disk attach",
-            Command::Disk(DiskCommand::Detach { .. }) => "disk detach",
-            Command::Disk(DiskCommand::Extend { .. }) => "disk extend",
-            Command::Disk(DiskCommand::Rewrap { .. }) => "disk rewrap",
-            Command::Disk(DiskCommand::Delete { .. }) => "disk delete",
+            Command::Disk(command) => command.path(),
             Command::Key(KeyCommand::Create { .. }) => "key create",
             Command::Key(KeyCommand::List) => "key list",
             Command::Key(KeyCommand::Show { .. }) => "key show",
@@ -441,25 +384,6 @@ impl Command {
             Command::Key(KeyCommand::Describe { .. }) => "key describe",
             Command::Agency(command) => command.path(),
         }
-    }
-}
-
-impl DiskCommand {
-    fn undone(&self) -> String {
-        let (name, what) = match self {
-            DiskCommand::List => return "the disks cannot be listed".to_owned(),
-            DiskCommand::Create(args) => (&args.name, "was not created"),
-            DiskCommand::Show { name } => (name, "cannot be shown"),
-            DiskCommand::Attach { name, .. } => (name, "was not attached"),
-            DiskCommand::Detach { name, .. } => (name, "was not detached"),
-            DiskCommand::Extend { name, .. } => (name, "was not extended"),
-            DiskCommand::Rewrap { name: None, .. } => {
-                return "not every data key was rewrapped".to_owned();
-            }
-            DiskCommand::Rewrap { name: Some(name), .. } => (name, "was not rewrapped"),
-            DiskCommand::Delete { name } => (name, "was not deleted"),
-        };
-        format!("disk {name:?} {what}")
     }
 }
 
@@ -526,6 +450,17 @@ mod tests {
             ("evsfs disk rewrap --all", "disk rewrap"),
             ("evsfs disk rewrap --all --limit 10 --no-wait", "disk rewrap"),
             ("evsfs disk rewrap --all --detach", "disk rewrap"),
+            (
+                "evsfs disk export-header db --format luks1 --output h --joined",
+                "disk export-header",
+            ),
+            (
+                "evsfs disk export-header db --format dk --output k --materialize --limit 1M",
+                "disk export-header",
+            ),
+            ("evsfs disk import db --luks f --passphrase-file p --key a", "disk import"),
+            ("evsfs disk import db --luks f --backing /srv/f@16M", "disk import"),
+            ("evsfs disk import db --raw f --encrypted --key a --sector-size 512", "disk import"),
             ("evsfs image create web --disk db --limit 10M", "image create"),
             ("evsfs image import web f.qcow2 --encrypted --key a", "image import"),
             ("evsfs image copy web web2 --encrypted --no-wait", "image copy"),
@@ -600,6 +535,13 @@ mod tests {
             "evsfs disk attach a b",
             "evsfs key schedule-deletion a",
             "evsfs key schedule-deletion a --days -1",
+            "evsfs disk import db",
+            "evsfs disk import db --raw f --luks f",
+            "evsfs disk import db --raw f --backing /srv/f",
+            "evsfs disk import db --luks f --encrypted",
+            "evsfs disk export-header db --format luks1",
+            "evsfs disk export-header db --format luks3 --output h",
+            "evsfs disk export-header db --format dk --output k --limit 1M",
             "evsfs disk rewrap",
             "evsfs disk rewrap db --all",
             "evsfs job",

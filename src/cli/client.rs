@@ -8,9 +8,12 @@ use rustix::io::Errno;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// An answer longer than this is no answer of a daemon in its right mind.
 const MAX_ANSWER: u64 = 64 << 20;
+/// More than an answer with a key in it takes.
+const ROOM: usize = 16 << 10;
 
 /// Carries one request to a daemon and its answer back.
 pub(super) trait Transport {
@@ -29,7 +32,8 @@ pub(super) trait Transport {
 
 /// Asks the daemon for `request` and returns what stands under `ok`.
 pub(super) fn call(transport: &mut dyn Transport, request: &Request) -> Outcome<Value> {
-    let answer = transport.exchange(&request.line()?)?;
+    // Either may hold a key.
+    let answer = Zeroizing::new(transport.exchange(&request.line()?)?);
     read_answer(&answer)
 }
 
@@ -95,7 +99,8 @@ impl Transport for ControlFile {
         // One write is one command (INTERFACE section 1), so a short one is not continued. A
         // refused write may have its reason in the answer, which is the better one to show.
         let written = file.write(line.as_bytes());
-        let mut answer = Vec::new();
+        // Room for an answer with a key in it: growing would leave a copy behind.
+        let mut answer = Vec::with_capacity(ROOM);
         let read = file.take(MAX_ANSWER).read_to_end(&mut answer);
         match (written, read) {
             (_, Ok(_)) if !answer.is_empty() => Ok(answer),

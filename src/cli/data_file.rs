@@ -1,4 +1,4 @@
-//! `data` of an image or a backup: how content passes between this program, which opens files with
+//! `data` of a disk, an image or a backup: how content passes between this program, which opens files with
 //! its user's rights, and the daemon (RULES A6).
 //!
 //! A system call on it can be answered by an errno alone; the reason stands in `.evs/error`.
@@ -31,6 +31,18 @@ impl DataFile {
     /// What keeps the daemon from taking it.
     pub fn to_write(session: &mut Session<'_>, collection: &str, name: &str) -> Outcome<Self> {
         DataFile::open(session, collection, name, File::options().write(true))
+    }
+
+    /// Opens `data` of one of `collection` to be written, and read again.
+    ///
+    /// # Errors
+    /// What keeps the daemon from taking it.
+    pub fn to_write_and_compare(
+        session: &mut Session<'_>,
+        collection: &str,
+        name: &str,
+    ) -> Outcome<Self> {
+        DataFile::open(session, collection, name, File::options().read(true).write(true))
     }
 
     fn open(

@@ -1,15 +1,17 @@
 //! `evsfs disk`.
 
 use super::agency;
-use super::args::DiskCommand;
 use super::blast_radius;
-use super::disk_args::DiskCreateArgs;
+use super::disk_args::{DiskCommand, DiskCreateArgs};
+use super::disk_import;
+use super::export_header;
 use super::failure::Outcome;
 use super::job;
 use super::object::Object;
 use super::request::Request;
 use super::rewrap;
 use super::session::Session;
+use super::suspended;
 use super::table::{Align, Table, facts};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::{Alias, Name};
@@ -87,6 +89,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
             }
             session.answer(&disk, |_| format!("disk {name:?} is detached\n"))
         }
+        DiskCommand::Suspend(disks) => suspended::change(session, "suspend", disks),
+        DiskCommand::Resume(disks) => suspended::change(session, "resume", disks),
         DiskCommand::Extend { name, size } => {
             let size = parsed_size(size)?;
             let request = named("disk.extend", name)?.with("size", size.get());
@@ -95,6 +99,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
         }
         DiskCommand::Rewrap { name: Some(name), work, .. } => rewrap::one(session, name, work),
         DiskCommand::Rewrap { name: None, work, .. } => rewrap::all(session, work),
+        DiskCommand::Import(args) => disk_import::run(session, args),
+        DiskCommand::ExportHeader(args) => export_header::run(session, args),
         DiskCommand::Delete { name } => {
             let request = named("disk.delete", name)?;
             session.confirm(&format!("This deletes disk {name:?} and all data on it"), name)?;

@@ -23,9 +23,6 @@ use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Bytes copied at once.
-const PIECE: usize = 1 << 20;
-
 /// The members of an image, in the order `show` gives them.
 const MEMBERS: [&str; 13] = [
     "name",
@@ -117,51 +114,12 @@ fn import(
     agency::call_or_offer(session, &with_encryption(request, encrypted, key)?)?;
     // From here on whatever ends this program gives the import up: the daemon sees the file closed.
     let data = DataFile::to_write(session, "images", name)?;
-    pour(&mut source, begin(session, "upload", name), |at, bytes| {
+    let mut transfer = Transfer::of(session, "upload", name, source.data_len()?);
+    source.pour(&mut transfer, |at, bytes| {
         data.file().write_all_at(bytes, at).map_err(|cause| data.failed("writing", cause))
     })?;
+    drop(transfer);
     make(session, name, named("image.finish", name)?, work)
-}
-
-/// Hands all data of a source on, piece by piece, and shows how far it has got. `transfer` is told
-/// how much there is.
-fn pour<'a>(
-    source: &mut ImageSource,
-    transfer: impl FnOnce(u64) -> Transfer<'a>,
-    mut take: impl FnMut(u64, &[u8]) -> Outcome,
-) -> Outcome {
-    let mut total = 0;
-    let mut at = 0;
-    while let Some(range) = source.next_data(at)? {
-        total += range.end - range.start;
-        at = range.end;
-    }
-    let mut transfer = transfer(total);
-    let mut bytes = vec![0; PIECE];
-    at = 0;
-    while let Some(range) = source.next_data(at)? {
-        at = range.start;
-        while at < range.end {
-            let len = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
-            let piece = &mut bytes[..len];
-            source.read(at, piece)?;
-            if piece.iter().any(|byte| *byte != 0) {
-                take(at, piece)?;
-            }
-            at += len as u64;
-            transfer.advance(len as u64);
-        }
-    }
-    Ok(())
-}
-
-fn begin<'a>(
-    session: &'a mut Session<'_>,
-    what: &'static str,
-    name: &'a str,
-) -> impl FnOnce(u64) -> Transfer<'a> {
-    let as_bar = session.terminal.shows_bars();
-    move |total| Transfer::begin(what, name, total, as_bar, session.stderr)
 }
 
 fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageFormat) -> Outcome {
@@ -172,7 +130,9 @@ fn export(session: &mut Session<'_>, name: &str, file: &Path, format: ImageForma
         data.path(),
     )?;
     let mut target = ImageTarget::create(file, format, source.size())?;
-    pour(&mut source, begin(session, "download", name), |at, bytes| Ok(target.write(at, bytes)?))?;
+    let mut transfer = Transfer::of(session, "download", name, source.data_len()?);
+    source.pour(&mut transfer, |at, bytes| Ok(target.write(at, bytes)?))?;
+    drop(transfer);
     target.finish()?;
     session.answer(&image, |_| format!("image {name:?} is in {}\n", file.display()))
 }

@@ -4,6 +4,8 @@
 //! bounded before they are read, and what this program cannot give out faithfully is refused:
 //! backing files, external data files, encryption inside, snapshots, an image marked corrupt.
 
+use super::failure::Outcome;
+use super::transfer::Transfer;
 use crate::error::{Error, ErrorKind, Result};
 use imago::qcow2::Qcow2;
 use imago::{DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder, Mapping};
@@ -23,6 +25,9 @@ const MAX_L1_BYTES: u64 = 32 << 20;
 /// The largest disk.
 const MAX_SIZE: u64 = 64 << 40;
 
+/// Bytes handed on at once.
+const PIECE: usize = 1 << 20;
+
 /// An open file, read by its form.
 pub struct ImageSource {
     path: PathBuf,
@@ -31,8 +36,12 @@ pub struct ImageSource {
 }
 
 enum Content {
-    Raw(File),
-    Qcow2 { image: Box<FormatAccess<imago::file::File>>, file_len: u64 },
+    /// The bytes of a file from an offset on.
+    Raw(File, u64),
+    Qcow2 {
+        image: Box<FormatAccess<imago::file::File>>,
+        file_len: u64,
+    },
 }
 
 impl ImageSource {
@@ -41,19 +50,42 @@ impl ImageSource {
     /// # Errors
     /// `io` when the caller cannot read it; `unsupported` or `integrity` for a qcow2 that is refused.
     pub fn open(path: &Path) -> Result<Self> {
+        let (file, _) = ImageSource::open_file(path)?;
+        let header = start_of(&file, path)?;
+        match header.starts_with(MAGIC) {
+            true => ImageSource::qcow2(file, path, &header),
+            false => ImageSource::raw(file, path),
+        }
+    }
+
+    /// Opens a file or block device whose bytes are the content.
+    ///
+    /// # Errors
+    /// `io` when the caller cannot read it; `invalid` for a qcow2, whose bytes are not its content.
+    pub fn plain(path: &Path) -> Result<Self> {
+        let (file, _) = ImageSource::open_file(path)?;
+        if start_of(&file, path)?.starts_with(MAGIC) {
+            let text = format!("{} is a qcow2, not a plain image", path.display());
+            return Err(Error::new(ErrorKind::Invalid, text)
+                .remedy("evsfs image import NAME FILE, and a disk --from image:NAME"));
+        }
+        ImageSource::raw(file, path)
+    }
+
+    /// Opens a file or block device, and says how long it is.
+    ///
+    /// # Errors
+    /// `io` when the caller cannot read it; `invalid` when it is something else.
+    pub fn open_file(path: &Path) -> Result<(File, u64)> {
         let failed = |cause| Error::io(format!("opening {}", path.display()), cause);
         let kind = std::fs::metadata(path).map_err(failed)?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             let text = format!("{} is neither a file nor a block device", path.display());
-            return Err(Error::new(ErrorKind::Invalid, text).remedy("name a raw or qcow2 file"));
+            return Err(Error::new(ErrorKind::Invalid, text).remedy("name an image"));
         }
         let file = File::open(path).map_err(failed)?;
-        let mut header = [0; HEADER_BYTES];
-        let len = read_up_to(&file, &mut header).map_err(failed)?;
-        match header[..len].starts_with(MAGIC) {
-            true => ImageSource::qcow2(file, path, &header[..len]),
-            false => ImageSource::raw(file, path),
-        }
+        let len = end_of(&file, path)?;
+        Ok((file, len))
     }
 
     /// The bytes of an open file as they are.
@@ -62,7 +94,56 @@ impl ImageSource {
     /// `io`.
     pub fn raw(file: File, path: &Path) -> Result<Self> {
         let size = end_of(&file, path)?;
-        Ok(ImageSource { path: path.to_owned(), size, content: Content::Raw(file) })
+        ImageSource::part(file, path, 0..size)
+    }
+
+    /// A part of the bytes of an open file as they are.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn part(file: File, path: &Path, part: Range<u64>) -> Result<Self> {
+        let size = part.end - part.start;
+        Ok(ImageSource { path: path.to_owned(), size, content: Content::Raw(file, part.start) })
+    }
+
+    /// How many bytes of it may be data.
+    ///
+    /// # Errors
+    /// As for [`ImageSource::next_data`].
+    pub fn data_len(&mut self) -> Result<u64> {
+        let (mut total, mut at) = (0, 0);
+        while let Some(range) = self.next_data(at)? {
+            total += range.end - range.start;
+            at = range.end;
+        }
+        Ok(total)
+    }
+
+    /// Hands all data on, piece by piece, but what is nothing but zeros, and tells how far it has got.
+    ///
+    /// # Errors
+    /// As for [`ImageSource::read`]; what `take` returns.
+    pub fn pour(
+        &mut self,
+        transfer: &mut Transfer<'_>,
+        mut take: impl FnMut(u64, &[u8]) -> Outcome,
+    ) -> Outcome {
+        let mut bytes = vec![0; PIECE];
+        let mut at = 0;
+        while let Some(range) = self.next_data(at)? {
+            at = range.start;
+            while at < range.end {
+                let len = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
+                let piece = &mut bytes[..len];
+                self.read(at, piece)?;
+                if piece.iter().any(|byte| *byte != 0) {
+                    take(at, piece)?;
+                }
+                at += len as u64;
+                transfer.advance(len as u64);
+            }
+        }
+        Ok(())
     }
 
     fn qcow2(file: File, path: &Path, header: &[u8]) -> Result<Self> {
@@ -100,7 +181,8 @@ impl ImageSource {
             return Ok(None);
         }
         match &self.content {
-            Content::Raw(file) => next_raw(file, at, self.size)
+            Content::Raw(file, start) => next_raw(file, at + start, self.size + start)
+                .map(|found| found.map(|range| range.start - start..range.end - start))
                 .map_err(|cause| Error::io(format!("reading {}", self.path.display()), cause)),
             Content::Qcow2 { image, file_len } => {
                 next_qcow2(image, *file_len, at, self.size).map_err(|cause| self.damaged(cause))
@@ -114,7 +196,7 @@ impl ImageSource {
     /// `io`; `integrity` when a qcow2 cannot be decoded.
     pub fn read(&mut self, at: u64, into: &mut [u8]) -> Result<()> {
         match &self.content {
-            Content::Raw(file) => file.read_exact_at(into, at).map_err(|cause| {
+            Content::Raw(file, start) => file.read_exact_at(into, at + start).map_err(|cause| {
                 Error::io(format!("reading {} at offset {at}", self.path.display()), cause)
             }),
             Content::Qcow2 { image, .. } => {
@@ -128,6 +210,15 @@ impl ImageSource {
             .remedy("check it with: qemu-img check")
             .caused_by(cause)
     }
+}
+
+/// The first bytes of a file, as many as a header may have.
+fn start_of(file: &File, path: &Path) -> Result<Vec<u8>> {
+    let mut header = vec![0; HEADER_BYTES];
+    let len = read_up_to(file, &mut header)
+        .map_err(|cause| Error::io(format!("reading {}", path.display()), cause))?;
+    header.truncate(len);
+    Ok(header)
 }
 
 fn next_raw(file: &File, at: u64, size: u64) -> std::io::Result<Option<Range<u64>>> {

@@ -3,6 +3,7 @@
 
 use super::args::Args;
 use super::failure::{Failure, Outcome};
+use super::pages;
 use super::session::Session;
 use crate::error::Error;
 use clap::CommandFactory;
@@ -19,10 +20,13 @@ pub(super) fn print_completions(session: &mut Session<'_>, shell: clap_complete:
     })
 }
 
-/// Writes `evsfs.1`, and `evsfs-disk-create.1` and so on, in place of what has these names.
+/// Writes `evsfs.1`, `evsfs-disk-create.1` and so on, `mount.evsfs.8` and `mount.toml.5`, in place of
+/// what has these names.
 pub(super) fn write_pages(session: &mut Session<'_>, directory: &Path) -> Outcome {
     std::fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(Args::command(), directory))
+        .and_then(|()| std::fs::write(directory.join("mount.evsfs.8"), pages::mount_helper()?))
+        .and_then(|()| std::fs::write(directory.join("mount.toml.5"), pages::configuration()?))
         .map_err(|cause| Error::io(format!("writing pages into {}", directory.display()), cause))?;
     let first = directory.join("evsfs.1");
     session.answer(&json!({ "page": first }), |_| {

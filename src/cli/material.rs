@@ -39,12 +39,12 @@ impl Import<'_> {
                 let made = Object::of(&made);
                 let wrapped = wrap_material(&made.text("public_key"), material)?;
                 request
-                    .with("wrapped", hex(&wrapped).as_str())
+                    .with_secret("wrapped", hex(&wrapped))
                     .with("token", made.text("token").as_str())
             }
             // Of another length it is no key, which is for the daemon to say.
-            Err(_) if !self.is_wrapped => request.with("material", hex(&bytes).as_str()),
-            _ => request.with("wrapped", hex(&bytes).as_str()).with_given("token", self.token),
+            Err(_) if !self.is_wrapped => request.with_secret("material", hex(&bytes)),
+            _ => request.with_secret("wrapped", hex(&bytes)).with_given("token", self.token),
         };
         let key = session.call(&request.with_given("expires", self.expires))?;
         session.answer(&key, |key| match Object::of(key).text("expiry_date") {

@@ -7,6 +7,7 @@
 //! * The daemon is reached through `MOUNT/.evs/control` only; the kernel says who is asking.
 //! * `init`, `mount` and `check` work on a state directory and call [`crate::daemon`]; the process
 //!   that serves a mount is this program, started again by itself.
+//! * Called `mount.evsfs` it is the helper of mount(8), which does what `mount` does.
 //! * Passphrases and PINs come from a file, a descriptor, a credential or the terminal, and go to the
 //!   daemon through a pipe; never through arguments or the environment.
 //! * A closed pipe at the other end of stdout is no error, and no panic reaches a user.
@@ -25,12 +26,15 @@ mod bench_args;
 mod blast_radius;
 mod check;
 mod client;
+mod cryptsetup;
 mod daemon_log;
 mod data_file;
 mod disk;
 mod disk_args;
+mod disk_import;
 mod doctor;
 mod events;
+mod export_header;
 mod failure;
 mod hidden_line;
 mod hsm;
@@ -45,12 +49,16 @@ mod job_args;
 mod key;
 mod line;
 mod live;
+mod luks_volume;
 mod manual;
 mod material;
 mod mount;
+mod mount_helper;
 mod mounts;
+mod moving_args;
 mod new_file;
 mod object;
+mod pages;
 mod progress;
 mod prompt;
 mod rates;
@@ -64,6 +72,7 @@ mod server;
 mod server_args;
 mod session;
 mod status;
+mod suspended;
 mod table;
 mod top;
 mod top_page;

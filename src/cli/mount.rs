@@ -25,15 +25,50 @@ use std::process::{Command, Stdio};
 /// The log of a daemon that has let go of its terminal, in the state directory.
 const LOG: &str = "daemon.log";
 
-/// Words of mount(8) that mean nothing here: what they ask for is so already, or is for others.
-const IGNORED_OPTIONS: [&str; 14] = [
-    "rw", "defaults", "auto", "noauto", "user", "nouser", "users", "nodev", "nosuid", "noexec",
-    "noatime", "relatime", "_netdev", "nofail",
+/// Words of mount(8) that mean nothing here: what they ask for is so already, is for others, or is about
+/// what no file in the mount is. `ro` is not among them: it would be believed.
+const IGNORED_OPTIONS: [&str; 31] = [
+    "rw",
+    "defaults",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "users",
+    "nousers",
+    "owner",
+    "noowner",
+    "group",
+    "nogroup",
+    "dev",
+    "nodev",
+    "suid",
+    "nosuid",
+    "exec",
+    "noexec",
+    "async",
+    "atime",
+    "noatime",
+    "diratime",
+    "nodiratime",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "nostrictatime",
+    "lazytime",
+    "nolazytime",
+    "_netdev",
+    "nofail",
 ];
 
 /// Mounts, as `args` say, in the foreground or by a child.
 pub(super) fn run(session: &mut Session<'_>, args: &MountArgs) -> Outcome {
     let config = configuration(args)?;
+    if args.fake {
+        let value = json!({ "mountpoint": config.mountpoint.to_string_lossy() });
+        return session
+            .answer(&value, |_| format!("{} would be mounted\n", config.mountpoint.display()));
+    }
     if args.foreground {
         daemon_log::start();
     }
@@ -89,11 +124,21 @@ fn configuration(args: &MountArgs) -> Result<Config> {
     Ok(config)
 }
 
+/// Whether an option of `-o` is taken, or ignored on purpose.
+pub(super) fn is_known(option: &str) -> bool {
+    option.is_empty() || option == "allow_other" || is_ignored(option)
+}
+
+fn is_ignored(option: &str) -> bool {
+    let prefixes = ["x-", "X-", "user=", "comment="];
+    IGNORED_OPTIONS.contains(&option) || prefixes.iter().any(|start| option.starts_with(start))
+}
+
 fn apply_options(config: &mut Config, options: &[String]) -> Result<()> {
     for option in options.iter().map(String::as_str).filter(|option| !option.is_empty()) {
         match option {
             "allow_other" => config.mount.allow_other = true,
-            _ if IGNORED_OPTIONS.contains(&option) || option.starts_with("x-") => {}
+            _ if is_ignored(option) => {}
             _ => {
                 return Err(Error::new(
                     ErrorKind::Invalid,
@@ -119,6 +164,10 @@ fn start(
     let file = std::path::absolute(&config.file).map_err(starting)?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("evsfs").args(["mount", "--child", "-c"]).arg(file);
+    // A service manager that started this process waits for this process, not for its child.
+    for variable in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
+        command.env_remove(variable);
+    }
     for option in &args.options {
         command.args(["-o", option]);
     }
@@ -185,8 +234,10 @@ mod tests {
     #[test]
     fn words_of_fstab_are_ignored_and_unknown_ones_refused() {
         assert!(options("rw,allow_other,_netdev,x-systemd.automount,nofail,").unwrap());
-        assert!(!options("defaults,noauto,user,nosuid,nodev").unwrap());
-        for word in ["ro", "allow_root", "default_permissions", "alow_other"] {
+        assert!(
+            !options("defaults,noauto,user,user=me,nosuid,dev,X-mount.mkdir,comment=a").unwrap()
+        );
+        for word in ["ro", "remount", "allow_root", "default_permissions", "alow_other"] {
             let error = options(word).unwrap_err();
             assert_eq!(error.kind().exit_code(), 2);
             assert!(error.message().contains(word));

@@ -3,11 +3,14 @@
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// An operation and its parameters.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Request {
     members: Map<String, Value>,
+    /// A parameter that is a secret.
+    secret: Option<(&'static str, Zeroizing<String>)>,
 }
 
 impl Request {
@@ -16,7 +19,7 @@ impl Request {
 
     /// A request for `op`, a `noun.verb`.
     pub fn new(op: &str) -> Self {
-        Request { members: Map::new() }.with("op", op)
+        Request { members: Map::new(), secret: None }.with("op", op)
     }
 
     /// Adds a parameter.
@@ -31,6 +34,11 @@ impl Request {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// Adds a secret in hexadecimal digits, which is wiped with the request and its line.
+    pub fn with_secret(self, key: &'static str, digits: Zeroizing<String>) -> Self {
+        Request { secret: Some((key, digits)), ..self }
     }
 
     /// Adds a path, made absolute: the daemon has another working directory.
@@ -51,8 +59,16 @@ impl Request {
     ///
     /// # Errors
     /// `invalid` when it is longer than the control file takes.
-    pub fn line(&self) -> Result<String> {
-        let mut line = Value::from(self.members.clone()).to_string();
+    pub fn line(&self) -> Result<Zeroizing<String>> {
+        // Room for all of it from the start: growing would leave a copy behind.
+        let mut line = Zeroizing::new(String::with_capacity(2 * Request::MAX_LEN));
+        line.push_str(&Value::from(self.members.clone()).to_string());
+        if let Some((key, digits)) = &self.secret {
+            line.pop();
+            for part in [",\"", *key, "\":\"", digits.as_str(), "\"}"] {
+                line.push_str(part);
+            }
+        }
         line.push('\n');
         if line.len() > Request::MAX_LEN {
             return Err(Error::new(
@@ -77,7 +93,10 @@ mod tests {
             .with_given("size", Some(1 << 30))
             .line()
             .unwrap();
-        assert_eq!(line, "{\"op\":\"disk.create\",\"name\":\"a\\nb\",\"size\":1073741824}\n");
+        assert_eq!(*line, "{\"op\":\"disk.create\",\"name\":\"a\\nb\",\"size\":1073741824}\n");
+        let secret = zeroize::Zeroizing::new("00ff".to_owned());
+        let line = Request::new("x").with_secret("key", secret).line().unwrap();
+        assert_eq!(*line, "{\"op\":\"x\",\"key\":\"00ff\"}\n");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::refusal::{three_lines, usage};
 use super::session::Session;
 use super::{
     agency, audit, backup, bench, check, disk, doctor, events, hsm, image, init, job, key, manual,
-    mount, server, status, top, umount,
+    mount, mount_helper, server, status, top, umount,
 };
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
@@ -32,6 +32,9 @@ pub fn run() -> ExitCode {
 }
 
 fn main(arguments: Vec<OsString>) -> u8 {
+    if arguments.first().is_some_and(|called| mount_helper::is_meant(called)) {
+        return mount_helper::exit_code_of_mount(help_mount(arguments));
+    }
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => return not_a_command(&error),
@@ -46,6 +49,19 @@ fn main(arguments: Vec<OsString>) -> u8 {
     let mut control = ControlFile::of(named_mount(&args));
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
     perform(&args, &mut control, &mut ProcessTerminal, &mut stdout, &mut stderr)
+}
+
+/// Mounts for mount(8), silently unless asked.
+fn help_mount(arguments: Vec<OsString>) -> u8 {
+    let plan = match mount_helper::plan(arguments) {
+        Ok(plan) => plan,
+        Err(error) => return not_a_command(&error),
+    };
+    let (mut shown, mut silent, mut stderr) =
+        (std::io::stdout(), std::io::sink(), std::io::stderr());
+    let stdout: &mut dyn Write = if plan.is_verbose { &mut shown } else { &mut silent };
+    let mut control = ControlFile::of(None);
+    perform(&plan.args, &mut control, &mut ProcessTerminal, stdout, &mut stderr)
 }
 
 /// Runs one command in the given surroundings and returns its exit code.

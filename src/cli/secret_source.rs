@@ -37,13 +37,29 @@ impl Source {
             "pin" => (&args.pin_file, args.pin_fd),
             _ => (&args.passphrase_file, args.passphrase_fd),
         };
+        Source::among(session, (file, descriptor), name, name)
+    }
+
+    /// As [`Source::of`], for the passphrase of a LUKS header: the credential of that name is the root
+    /// key's.
+    pub fn of_header(session: &Session<'_>, args: &SecretArgs) -> Result<Source> {
+        let given = (&args.passphrase_file, args.passphrase_fd);
+        Source::among(session, given, "passphrase", "header-passphrase")
+    }
+
+    fn among(
+        session: &Session<'_>,
+        (file, descriptor): (&Option<PathBuf>, Option<i32>),
+        name: &str,
+        credential_name: &str,
+    ) -> Result<Source> {
         match (file, descriptor) {
             (Some(file), _) => return Ok(Source::File(file.clone())),
             (None, Some(number)) => return Ok(Source::Descriptor(number)),
             (None, None) => {}
         }
         let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-            .map(|directory| Path::new(&directory).join(format!("evsfs-{name}")))
+            .map(|directory| Path::new(&directory).join(format!("evsfs-{credential_name}")))
             .filter(|file| file.exists());
         match credential {
             Some(file) => Ok(Source::File(file)),
@@ -52,7 +68,9 @@ impl Source {
                 ErrorKind::Invalid,
                 format!("there is no terminal to ask for the {name} on"),
             )
-            .remedy(format!("--{name}-file FILE, --{name}-fd N, or the credential evsfs-{name}"))),
+            .remedy(format!(
+                "--{name}-file FILE, --{name}-fd N, or the credential evsfs-{credential_name}"
+            ))),
         }
     }
 

@@ -1,6 +1,7 @@
 //! How far this program has got with a file that it passes on, shown as the progress of a job is.
 
 use super::progress::Progress;
+use super::session::Session;
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -34,6 +35,12 @@ impl<'a> Transfer<'a> {
         let begun = Instant::now();
         let progress = Progress::new(as_bar);
         Transfer { progress, stderr, what, name, total, done: 0, begun, shown: begun }
+    }
+
+    /// The same, for whoever typed the command.
+    pub fn of(session: &'a mut Session<'_>, what: &'static str, name: &'a str, total: u64) -> Self {
+        let as_bar = session.terminal.shows_bars();
+        Transfer::begin(what, name, total, as_bar, session.stderr)
     }
 
     /// So many bytes more have been passed on.

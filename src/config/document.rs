@@ -178,18 +178,27 @@ fn line_of(text: &str, error: &toml::de::Error) -> String {
     }
 }
 
+/// The keys of a table, as serde names them when it meets one it does not know.
+#[cfg(test)]
+fn keys_of(table: &str) -> Vec<String> {
+    let text = format!("mountpoint = '/m'\nstate_dir = '/s'\n{table}\nno-such-key = 1");
+    let error = toml::from_str::<Document>(&text).unwrap_err();
+    error.message().split('`').skip(1).step_by(2).skip(1).map(str::to_owned).collect()
+}
+
+/// Every key of every table, but the tables themselves.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<String> {
+    let tables = ["", "[mount]", "[kms]", "[defaults]", "[[user]]"];
+    let keys = tables.into_iter().flat_map(keys_of);
+    keys.filter(|key| !["mount", "kms", "defaults", "user"].contains(&key.as_str())).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Document;
+    use super::{Document, keys_of};
     use crate::config::Config;
     use std::path::Path;
-
-    /// The keys of a table, as serde names them when it meets one it does not know.
-    fn keys_of(table: &str) -> Vec<String> {
-        let text = format!("mountpoint = '/m'\nstate_dir = '/s'\n{table}\nno-such-key = 1");
-        let error = toml::from_str::<Document>(&text).unwrap_err();
-        error.message().split('`').skip(1).step_by(2).skip(1).map(str::to_owned).collect()
-    }
 
     #[test]
     fn every_key_appears_in_the_example_with_a_comment() {

@@ -16,6 +16,11 @@ mod role;
 mod rules;
 mod settings;
 
+#[cfg(test)]
+pub(crate) fn keys() -> Vec<String> {
+    document::keys()
+}
+
 pub use duration::parse_duration;
 pub use location::locate;
 pub use role::Role;

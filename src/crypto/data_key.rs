@@ -5,11 +5,13 @@ use super::secret::Secret;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyId;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// The plaintext data key of a disk: 64 bytes in locked memory, the first 32 for data, the last 32
 /// for tweaks; the halves differ (IEEE 1619 section 5.1, RULES 1).
 ///
-/// It can become a [`SectorCipher`](super::SectorCipher) or, in the KMS, a [`WrappedDk`].
+/// It can become a [`SectorCipher`](super::SectorCipher) or, in the KMS, a [`WrappedDk`]; text only
+/// when its disk leaves evsfs, or comes from elsewhere.
 pub struct Dk {
     bytes: Secret<64>,
 }
@@ -39,6 +41,28 @@ impl Dk {
             return Err(Error::new(ErrorKind::Integrity, "the halves of a data key are the same"));
         }
         Ok(Dk { bytes })
+    }
+
+    /// The key that hexadecimal text stands for.
+    ///
+    /// # Errors
+    /// `invalid` when it is not 128 digits; `integrity` when the halves are the same; `quota`.
+    pub fn from_hex(text: &str) -> Result<Dk> {
+        Dk::from_secret(Secret::from_hex(text)?)
+    }
+
+    /// The key as hexadecimal text, for who takes it out of evsfs; wiped when dropped.
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        // No table is indexed by the secret, and no branch depends on it: letters lie 39 behind
+        // where the digits would go on.
+        let digit = |four: u8| char::from(b'0' + four + (9_u8.wrapping_sub(four) >> 7) * 39);
+        // Room for all of it from the start: growing would leave a copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(2 * self.expose().len()));
+        for byte in self.expose() {
+            text.push(digit(byte >> 4));
+            text.push(digit(byte & 0x0f));
+        }
+        text
     }
 
     /// Whether both are the same key, in a time that does not depend on them.
@@ -93,6 +117,22 @@ mod tests {
             Ok(())
         });
         assert!(Dk::from_secret(equal.unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_key_goes_out_and_comes_in_as_text() {
+        let bytes = Secret::fill(|bytes| {
+            for (byte, value) in bytes.iter_mut().zip((0..=255).step_by(4)) {
+                *byte = value;
+            }
+            Ok(())
+        });
+        let dk = Dk::from_secret(bytes.unwrap()).unwrap();
+        assert_eq!(*dk.to_hex(), to_hex(dk.expose()));
+        assert!(Dk::from_hex(&dk.to_hex()).unwrap().ct_eq(&dk));
+        for text in [&dk.to_hex()[1..], "", &"ab".repeat(64)] {
+            assert!(Dk::from_hex(text).is_err(), "{text}");
+        }
     }
 
     #[test]

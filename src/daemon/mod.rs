@@ -10,12 +10,16 @@ mod init;
 mod migrate;
 mod sandbox;
 mod serve;
+mod service_manager;
 mod shutdown;
 mod state_dir;
 mod unmounter;
 
-pub use crate::crypto::{SecretText, wrap_material};
-pub use crate::sys::{block_termination_signals, end_process, wait_for_termination};
+pub use crate::crypto::{Dk, SecretText, wrap_material};
+pub use crate::sys::{
+    SecretFile, block_termination_signals, end_process, forbid_dumps, lend_descriptor,
+    wait_for_termination,
+};
 pub use audit::verify_audit;
 pub use check::{CheckMode, CheckReport, Finding, check};
 pub use doctor::{Check, Health, PROBE_TOKEN, checkup, probe_token};

@@ -4,6 +4,7 @@ use super::assembly::assemble;
 use super::deadlines::Deadlines;
 use super::migrate::{refuse_unfinished_move, remove_what_a_move_left};
 use super::sandbox;
+use super::service_manager::ServiceManager;
 use super::shutdown;
 use super::state_dir;
 use super::unmounter::Unmounter;
@@ -54,6 +55,7 @@ pub fn serve(
     // Who needs it for longer has a copy.
     drop(secret);
     service.load()?;
+    let manager = ServiceManager::find();
     // Before there is a sandbox, which it is not to be in.
     let unmounter = if config.mount.sandbox {
         Unmounter::start(&config.mountpoint)
@@ -65,6 +67,7 @@ pub fn serve(
     };
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),
+        source: std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone()),
         allow_other: config.mount.allow_other,
         threads: config.mount.threads,
     };
@@ -85,7 +88,8 @@ pub fn serve(
     // The first of two: the kernel ends the session, or a stop takes the mount from under open
     // files, whose holders would keep the session for as long as they please.
     let (end, ended) = channel();
-    shutdown::on_request(service.clone(), &config, unmounter, end.clone()).map_err(threads)?;
+    shutdown::on_request(service.clone(), &config, unmounter, manager.clone(), end.clone())
+        .map_err(threads)?;
     std::thread::Builder::new()
         .name("evsfs-session".to_owned())
         .spawn(move || end.send(session.wait()))
@@ -95,9 +99,11 @@ pub fn serve(
         config.mountpoint.display(),
         env!("CARGO_PKG_VERSION")
     );
+    manager.ready(&service, config.mountpoint.clone())?;
     announce(Ready { pid: std::process::id(), mountpoint: config.mountpoint.clone() });
 
     let ended = ended.recv().expect("the shutdown thread keeps a sender as long as it waits");
+    manager.stopping();
     service.stop_jobs();
     service.events().close();
     // After an unmount by whomever no file is open any more; after a stop all is closed already.

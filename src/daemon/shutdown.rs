@@ -1,5 +1,6 @@
 //! Ending on request: by a signal or by `mount.stop`.
 
+use super::service_manager::ServiceManager;
 use super::unmounter::Unmounter;
 use crate::config::Config;
 use crate::error::Result;
@@ -30,6 +31,7 @@ pub(super) fn on_request(
     service: Arc<Service>,
     config: &Config,
     unmounter: Option<Arc<Unmounter>>,
+    manager: ServiceManager,
     end: Sender<Result<()>>,
 ) -> std::io::Result<()> {
     let signalled = service.clone();
@@ -52,6 +54,9 @@ pub(super) fn on_request(
             Some(unmounter) => unmounter.unmount(lazily),
             None => unmount(&mountpoint, lazily),
         };
+        let mode = service.stop_switch().wait();
+        log::info!("event=stopping mode={mode:?}");
+        manager.stopping();
         if stop(&service, unmount, grace) == SessionEnd::Unknown {
             std::thread::sleep(LINGER);
             // The receiver is gone when the session has ended all the same.
@@ -61,10 +66,8 @@ pub(super) fn on_request(
     Ok(())
 }
 
-/// Waits for the request, ends the jobs, waits for open files, flushes and wipes all disks, unmounts.
+/// Ends the jobs, waits for open files, flushes and wipes all disks, unmounts.
 fn stop(service: &Service, unmount: impl Fn(Lazily) -> Result<()>, grace: Duration) -> SessionEnd {
-    let mode = service.stop_switch().wait();
-    log::info!("event=stopping mode={mode:?}");
     // The grace is for those who have files open, and a job that copies a disk would count as one.
     service.stop_jobs();
     let deadline = Instant::now() + grace;

@@ -1,6 +1,7 @@
 //! Where data is and where it is not.
 
 use super::open::Disk;
+use super::payload::Payload;
 use crate::error::{Error, ErrorKind, Result};
 use crate::units::{ByteLen, ByteOffset};
 
@@ -13,7 +14,7 @@ impl Disk {
     /// `out-of-range` when `offset` lies at or past the end (ENXIO for lseek(2)); `io`, `detached`.
     pub fn seek_data(&self, offset: ByteOffset) -> Result<Option<ByteOffset>> {
         let end = self.end_after(offset)?;
-        let found = self.regions.whole()?.payload.seek_data(offset)?;
+        let found = self.look_at_payload(|payload| payload.seek_data(offset))?;
         Ok(found.filter(|data| *data < end))
     }
 
@@ -24,7 +25,7 @@ impl Disk {
     /// As [`seek_data`](Self::seek_data).
     pub fn seek_hole(&self, offset: ByteOffset) -> Result<ByteOffset> {
         let end = self.end_after(offset)?;
-        let found = self.regions.whole()?.payload.seek_hole(offset)?;
+        let found = self.look_at_payload(|payload| payload.seek_hole(offset))?;
         Ok(found.map_or(end, |hole| hole.min(end)))
     }
 
@@ -33,7 +34,7 @@ impl Disk {
     /// # Errors
     /// `io` of the backing; `detached`.
     pub fn allocated(&self) -> Result<ByteLen> {
-        self.regions.whole()?.payload.allocated()
+        self.look_at_payload(Payload::allocated)
     }
 
     fn end_after(&self, offset: ByteOffset) -> Result<ByteOffset> {

@@ -10,16 +10,20 @@
 //! * `payload` is the only caller of the backing's write, and takes sealed sectors only;
 //! * no allocation and no lock but the region guard on the way of whole sectors;
 //! * a [`Snapshot`] holds what was acknowledged before it began, and nothing that was asked later;
-//! * after [`Disk::revoke`] returns, cipher and payload are gone, however many handles are left.
+//! * after [`Disk::revoke`] returns, cipher and payload are gone, however many handles are left;
+//! * after [`Disk::suspend`] returns, the cipher is gone and nothing unwritten is left, and requests are
+//!   refused as `suspended` until the disk is given a cipher again.
 //!
 //! | file | noun |
 //! |---|---|
 //! | `open` | the disk: opening, size, growth, revocation |
 //! | `read`, `write`, `discard`, `holes` | what may be asked of it |
+//! | `materialize` | what was never written, sealed |
 //! | `span` | which sectors a byte range covers, and how (pure) |
 //! | `region` | guards of parts of the disk, which also lend cipher and payload |
 //! | `payload` | sealed sectors at rest |
 //! | `buffer` | the per-thread memory that sectors pass through |
+//! | `suspension` | a disk without its key for a while |
 //! | `flush` | one flush for many callers, failures told to every open file |
 //! | `plain_file` | the file that others may read in the disk's place |
 //! | `sealed_source` | what a copy engine reads from |
@@ -39,6 +43,7 @@ mod detached;
 mod discard;
 mod flush;
 mod holes;
+mod materialize;
 mod open;
 mod payload;
 mod plain_file;
@@ -49,6 +54,7 @@ mod region_map;
 mod sealed_source;
 mod snapshot;
 mod span;
+mod suspension;
 mod write;
 
 pub use crate::backing::{Access, ReadableFile};

@@ -9,6 +9,7 @@ use super::region::{Exclusive, Regions};
 use super::region_map::REGION;
 use super::snapshot::Present;
 use super::span::Span;
+use super::suspension::Suspension;
 use crate::backing::{Access, Backing};
 use crate::crypto::SectorCipher;
 use crate::error::{Code, Error, ErrorKind, Result};
@@ -24,6 +25,7 @@ pub struct Disk {
     pub(super) tally: Tally,
     pub(super) changes: Changes,
     pub(super) present: Present,
+    pub(super) suspension: Suspension,
     // Only grows. The store in extend (Release), made after the payload has grown, pairs with the
     // load in size (Acquire).
     size: AtomicU64,
@@ -63,6 +65,7 @@ impl Disk {
             tally: Tally::new(),
             changes: Changes::unknown(),
             present: Present::none(),
+            suspension: Suspension::none(),
             size: AtomicU64::new(size.get()),
             growth: Mutex::new(()),
             sector,
@@ -150,8 +153,11 @@ impl Disk {
     /// this returns the data key is wiped and the payload's lock is free.
     ///
     /// What was not flushed is handed to the kernel but may not be durable: flush first to be sure.
+    /// A disk that is suspended is flushed already, and loses its payload.
     pub fn revoke(&self) {
-        self.regions.revoke();
+        // Before the wait for a suspension under way, which may take a flush.
+        self.regions.announce_revocation();
+        self.suspension.end(|| self.regions.revoke());
     }
 
     /// Whether [`revoke`](Self::revoke) was called.
@@ -199,7 +205,13 @@ impl Disk {
         Ok(live)
     }
 
-    fn note_change(&self, live: &Live, range: Range<ByteOffset>, buffer: &mut ThreadBuffer) {
+    /// Notes a change about to be made of sectors whose guard the caller holds alone.
+    pub(super) fn note_change(
+        &self,
+        live: &Live,
+        range: Range<ByteOffset>,
+        buffer: &mut ThreadBuffer,
+    ) {
         self.changes.mark(range.start.get() / REGION..=(range.end.get() - 1) / REGION);
         if self.present.is_running() {
             self.present.save(&live.payload, range, buffer);

@@ -8,14 +8,14 @@
 //!
 //! What the guards protect is lent by them: each stripe has a share in the value, and there is no
 //! other way to it. Taking the shares back, stripe by stripe, therefore waits for whoever is at
-//! work and leaves nobody able to start again.
+//! work and leaves nobody able to start again, for good or until the value is lent anew.
 //!
 //! Order: stripes upwards, never two requests of one thread at once.
 
 use super::region_map::REGION;
 use super::span::{MAX_REQUEST, Span};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -28,14 +28,22 @@ const STRIPES: usize = if cfg!(feature = "schedules") { 4 } else { 512 };
 /// start at a region's start.
 const MOST: usize = MAX_REQUEST / REGION as usize + 1;
 
+/// Nobody holds shares back.
+const LENT: u8 = 0;
+/// The shares are being taken back, or are, until they are lent anew.
+const SUSPENDED: u8 = 1;
+/// The shares are being taken back, or are, for good.
+const REVOKED: u8 = 2;
+
 /// A value lent region by region.
 pub(super) struct Regions<T> {
     stripes: Box<[Stripe<T>]>,
     // For what concerns the whole and no sector: flush, growth, seeks.
     whole: Stripe<T>,
-    // Set before the first share is taken back, so that nobody new queues up for the others. The
-    // locks do the ordering; this flag only makes refusals quick.
-    revoked: AtomicBool,
+    // Set before the first share is taken back, so that nobody new queues up for the others, and
+    // cleared after the last has been lent anew. The locks do the ordering; this makes refusals quick
+    // and says why a share is missing. REVOKED is final.
+    state: AtomicU8,
 }
 
 // A cache line each: neighbours are locked by different threads at the same time.
@@ -44,8 +52,8 @@ struct Stripe<T>(RwLock<Option<Arc<T>>>);
 
 /// The guards of some stripes. Dereferences to the value.
 ///
-/// Invariant: the lowest guard's share is there. Shares are taken back upwards, so the shares of
-/// the others are there too for as long as the lowest guard is held.
+/// Invariant: the lowest guard's share is there. Shares are taken back upwards and lent anew
+/// downwards, so the shares of the others are there too for as long as the lowest guard is held.
 pub(super) struct Held<G> {
     lowest: G,
     few: [Option<G>; MOST - 1],
@@ -66,14 +74,14 @@ impl<T> Regions<T> {
         Regions {
             stripes: std::iter::repeat_with(stripe).take(STRIPES).collect(),
             whole: stripe(),
-            revoked: AtomicBool::new(false),
+            state: AtomicU8::new(LENT),
         }
     }
 
     /// Waits until nobody changes the span's regions.
     ///
     /// # Errors
-    /// `detached` after [`revoke`](Self::revoke).
+    /// `detached` after [`revoke`](Self::revoke), `suspended` after [`suspend`](Self::suspend).
     pub(super) fn share(&self, span: Span) -> Result<Shared<'_, T>> {
         self.hold(span, |stripe| stripe.0.read())
     }
@@ -81,7 +89,7 @@ impl<T> Regions<T> {
     /// Waits until nobody else is in the span's regions.
     ///
     /// # Errors
-    /// `detached` after [`revoke`](Self::revoke).
+    /// As [`share`](Self::share).
     pub(super) fn exclude(&self, span: Span) -> Result<Exclusive<'_, T>> {
         self.hold(span, |stripe| stripe.0.write())
     }
@@ -89,11 +97,11 @@ impl<T> Regions<T> {
     /// Waits until nobody changes anything: at one moment, no change of any sector is under way.
     ///
     /// # Errors
-    /// `detached` after [`revoke`](Self::revoke).
+    /// As [`share`](Self::share).
     pub(super) fn share_all(&self) -> Result<Shared<'_, T>> {
         self.must_be_lent()?;
         let mut stripes = self.stripes.iter().map(|stripe| stripe.0.read());
-        let mut held = Held::with_lowest(stripes.next().expect("there are stripes"))?;
+        let mut held = self.with_lowest(stripes.next().expect("there are stripes"))?;
         held.many.extend(stripes);
         Ok(held)
     }
@@ -101,29 +109,95 @@ impl<T> Regions<T> {
     /// Lends the value for what touches no sector.
     ///
     /// # Errors
-    /// `detached` after [`revoke`](Self::revoke).
+    /// As [`share`](Self::share).
     pub(super) fn whole(&self) -> Result<Shared<'_, T>> {
         self.must_be_lent()?;
-        Held::with_lowest(self.whole.0.read())
+        self.with_lowest(self.whole.0.read())
     }
 
-    /// Takes the value back: refuses everybody new at once, waits for those at work, drops it.
+    /// Refuses everybody new at once and for good. What is at work goes on until
+    /// [`revoke`](Self::revoke).
+    pub(super) fn announce_revocation(&self) {
+        self.state.store(REVOKED, Ordering::Release);
+    }
+
+    /// Takes the value back for good: refuses everybody new at once, waits for those at work, drops
+    /// it.
     pub(super) fn revoke(&self) {
-        self.revoked.store(true, Ordering::Release);
-        for stripe in self.stripes.iter().chain([&self.whole]) {
-            // Dropped at the end of the statement; the last share takes the value along.
-            stripe.0.write().take();
+        self.announce_revocation();
+        drop(self.take_back());
+    }
+
+    /// Takes the value back until it is [lent](Self::lend) anew: refuses everybody new at once and
+    /// waits for those at work.
+    ///
+    /// # Errors
+    /// `detached` after, or during, [`revoke`](Self::revoke).
+    pub(super) fn suspend(&self) -> Result<T> {
+        let begun =
+            self.state.compare_exchange(LENT, SUSPENDED, Ordering::AcqRel, Ordering::Acquire);
+        if begun.is_err() {
+            return Err(self.why_not());
+        }
+        // Without it, a revocation has taken the last share, and the value with it.
+        self.take_back().ok_or_else(detached)
+    }
+
+    /// Lends a value anew. One that was revoked meanwhile is dropped.
+    pub(super) fn lend(&self, value: T) {
+        let value = Arc::new(value);
+        for stripe in std::iter::once(&self.whole).chain(self.stripes.iter().rev()) {
+            *stripe.0.write() = Some(Arc::clone(&value));
+        }
+        drop(value);
+        let lent =
+            self.state.compare_exchange(SUSPENDED, LENT, Ordering::AcqRel, Ordering::Acquire);
+        if lent.is_err() {
+            drop(self.take_back());
         }
     }
 
     pub(super) fn is_revoked(&self) -> bool {
-        self.revoked.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) == REVOKED
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.state.load(Ordering::Acquire) == SUSPENDED
+    }
+
+    /// The value, if this call took the last share of it.
+    fn take_back(&self) -> Option<T> {
+        let mut value = None;
+        for stripe in self.stripes.iter().chain([&self.whole]) {
+            if let Some(share) = stripe.0.write().take() {
+                value = Arc::into_inner(share);
+            }
+        }
+        value
     }
 
     fn must_be_lent(&self) -> Result<()> {
+        match self.state.load(Ordering::Acquire) {
+            LENT => Ok(()),
+            _ => Err(self.why_not()),
+        }
+    }
+
+    fn why_not(&self) -> Error {
         match self.is_revoked() {
-            true => Err(detached()),
-            false => Ok(()),
+            true => detached(),
+            false => Error::new(ErrorKind::Suspended, "the disk is suspended"),
+        }
+    }
+
+    fn with_lowest<G>(&self, lowest: G) -> Result<Held<G>>
+    where
+        G: Deref<Target = Option<Arc<T>>>,
+    {
+        // While the guard is held nobody lends this share anew, so the state still says why.
+        match lowest.is_some() {
+            true => Ok(Held { lowest, few: [const { None }; MOST - 1], many: Vec::new() }),
+            false => Err(self.why_not()),
         }
     }
 
@@ -135,7 +209,7 @@ impl<T> Regions<T> {
         let (first, last) = (span.offset().get() / REGION, span.last().get() / REGION);
         let mut stripes = ascending(first, last).map(|index| &self.stripes[index]);
         let lowest = stripes.next().expect("a span has at least one byte");
-        let mut held = Held::with_lowest(lock(lowest))?;
+        let mut held = self.with_lowest(lock(lowest))?;
         if last - first < MOST as u64 {
             for (place, stripe) in held.few.iter_mut().zip(stripes) {
                 *place = Some(lock(stripe));
@@ -157,18 +231,6 @@ fn ascending(first: u64, last: u64) -> impl Iterator<Item = usize> {
     (0..end.saturating_sub(STRIPES)).chain(start..end.min(STRIPES))
 }
 
-impl<G, T> Held<G>
-where
-    G: Deref<Target = Option<Arc<T>>>,
-{
-    fn with_lowest(lowest: G) -> Result<Self> {
-        match lowest.is_some() {
-            true => Ok(Held { lowest, few: [const { None }; MOST - 1], many: Vec::new() }),
-            false => Err(detached()),
-        }
-    }
-}
-
 impl<G, T> Deref for Held<G>
 where
     G: Deref<Target = Option<Arc<T>>>,
@@ -188,7 +250,7 @@ fn detached() -> Error {
 mod tests {
     use super::*;
     use crate::units::{ByteLen, ByteOffset, SectorSize};
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     fn span(offset: u64, len: u64) -> Span {
         Span::new(SectorSize::S512, ByteOffset::new(offset), ByteLen::new(len)).unwrap()
@@ -270,5 +332,53 @@ mod tests {
         });
         assert_eq!(Arc::strong_count(&value), 1);
         assert!(regions.whole().is_err());
+    }
+    /// RULES D1, `suspended`: what was lent comes back whole, also many times and under load.
+    #[test]
+    fn a_value_is_taken_back_under_load_and_lent_anew() {
+        let regions = Regions::new(AtomicUsize::new(0));
+        let is_over = AtomicBool::new(false);
+        let done = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..3_u64 {
+                let (regions, is_over, done) = (&regions, &is_over, &done);
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::SeqCst) {
+                        match regions.exclude(span(thread * 70_000, 200_000)) {
+                            Ok(count) => {
+                                count.fetch_add(1, Ordering::SeqCst);
+                                done.fetch_add(1, Ordering::SeqCst);
+                            }
+                            Err(error) => assert_eq!(error.kind(), ErrorKind::Suspended),
+                        }
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            for _ in 0..200 {
+                let count = regions.suspend().unwrap();
+                assert!(regions.is_suspended() && regions.suspend().is_err());
+                let before = done.load(Ordering::SeqCst);
+                assert_eq!(count.load(Ordering::SeqCst), before);
+                assert_eq!(done.load(Ordering::SeqCst), before, "work while it was taken back");
+                regions.lend(count);
+                std::thread::yield_now();
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+        regions.revoke();
+        assert_eq!(regions.suspend().err().map(|error| error.kind()), Some(ErrorKind::Detached));
+    }
+
+    #[test]
+    fn a_value_that_is_revoked_while_it_is_away_is_not_lent_anew() {
+        let value = Arc::new(());
+        let regions = Regions::new(Arc::clone(&value));
+        let taken = regions.suspend().unwrap();
+        regions.revoke();
+        assert_eq!(Arc::strong_count(&value), 2);
+        regions.lend(taken);
+        assert_eq!(Arc::strong_count(&value), 1);
+        assert!(regions.is_revoked() && regions.whole().is_err());
     }
 }

@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Io,
     /// The attachment behind an open file has gone.
     Detached,
+    /// The disk has no data key for now; whoever asked may wait until it has one again.
+    Suspended,
     /// The filesystem does not offer this operation.
     Unsupported,
     /// No mount was found (command line only).
@@ -81,6 +83,7 @@ impl ErrorKind {
             K::Exists,
             K::Io,
             K::Detached,
+            K::Suspended,
             K::Unsupported,
             K::NoMount,
             K::Internal,
@@ -111,6 +114,7 @@ impl ErrorKind {
             ErrorKind::Exists => "exists",
             ErrorKind::Io => "io",
             ErrorKind::Detached => "detached",
+            ErrorKind::Suspended => "suspended",
             ErrorKind::Unsupported => "unsupported",
             ErrorKind::NoMount => "no-mount",
             ErrorKind::Internal => "internal",
@@ -140,6 +144,7 @@ impl ErrorKind {
             ErrorKind::Exists => Errno::EXIST.raw_os_error(),
             ErrorKind::Io | ErrorKind::Internal => Errno::IO.raw_os_error(),
             ErrorKind::Detached => Errno::NODEV.raw_os_error(),
+            ErrorKind::Suspended => Errno::AGAIN.raw_os_error(),
             ErrorKind::Unsupported => Errno::OPNOTSUPP.raw_os_error(),
             ErrorKind::NoMount => Errno::NOTCONN.raw_os_error(),
         }
@@ -150,7 +155,7 @@ impl ErrorKind {
         match self {
             ErrorKind::Invalid | ErrorKind::OutOfRange | ErrorKind::Unsupported => 2,
             ErrorKind::NotFound => 3,
-            ErrorKind::WrongStatus | ErrorKind::InUse => 4,
+            ErrorKind::WrongStatus | ErrorKind::InUse | ErrorKind::Suspended => 4,
             ErrorKind::KeyDisabled
             | ErrorKind::KeyPendingDeletion
             | ErrorKind::KeyGone

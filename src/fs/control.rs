@@ -5,6 +5,7 @@ use super::json;
 use super::namespace::Namespace;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
+use zeroize::Zeroizing;
 
 /// The answers to the last write, and how far they have been read.
 ///
@@ -13,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// the first read after a write decides which.
 #[derive(Default)]
 pub struct Conversation {
-    answer: Vec<u8>,
+    // Wiped when dropped: it may hold a data key.
+    answer: Zeroizing<Vec<u8>>,
     request_end: u64,
     origin: Option<u64>,
 }
@@ -23,29 +25,33 @@ impl Namespace {
     ///
     /// # Errors
     /// `invalid` when the request is too long or not text; refusals of commands are answers.
-    pub(super) fn answers(&self, caller: Caller, request: &[u8]) -> Result<String> {
+    pub(super) fn answers(&self, caller: Caller, request: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         if request.len() > MAX_COMMAND {
             return Err(Error::new(ErrorKind::Invalid, "the request is longer than 4096 bytes"));
         }
         let text = std::str::from_utf8(request)
             .map_err(|_| Error::new(ErrorKind::Invalid, "the request is not text in UTF-8"))?;
-        let mut answers = String::new();
+        let mut lines = Vec::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let result =
                 json::command(line).and_then(|command| self.service().execute(caller, command));
             if let Err(error) = &result {
                 self.refusals().remember(caller.uid(), error);
             }
-            answers.push_str(&json::answer(&result));
+            lines.push(json::answer(&result));
         }
+        // Room for all from the start: growing would leave a copy behind.
+        let room = lines.iter().map(|line| line.len()).sum();
+        let mut answers = Zeroizing::new(Vec::with_capacity(room));
+        lines.iter().for_each(|line| answers.extend_from_slice(line));
         Ok(answers)
     }
 }
 
 impl Conversation {
     /// Keeps the answers to a request that ended at `request_end`, in place of the last ones.
-    pub(super) fn keep(&mut self, answers: String, request_end: u64) {
-        *self = Conversation { answer: answers.into_bytes(), request_end, origin: None };
+    pub(super) fn keep(&mut self, answer: Zeroizing<Vec<u8>>, request_end: u64) {
+        *self = Conversation { answer, request_end, origin: None };
     }
 
     /// The part of the answer at `offset`, at most `len` bytes; empty at its end.
@@ -61,10 +67,11 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
-    use super::Conversation;
+    use super::{Conversation, Zeroizing};
 
     fn answered() -> Conversation {
-        Conversation { answer: b"0123456789".to_vec(), request_end: 4, origin: None }
+        let answer = Zeroizing::new(b"0123456789".to_vec());
+        Conversation { answer, request_end: 4, origin: None }
     }
 
     #[test]

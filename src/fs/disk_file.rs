@@ -75,6 +75,7 @@ impl Namespace {
     pub fn flush(&self, handle: HandleId) -> Result<()> {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => open.flush(),
+            Handle::DiskUpload { caller, upload } => self.remembered(*caller, upload.flush()),
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
@@ -84,6 +85,13 @@ impl Namespace {
             | Handle::BackupUpload { .. }
             | Handle::Directory(_) => Ok(()),
         }
+    }
+
+    /// Whether requests of this file that take the key wait for the disk to be resumed.
+    pub fn is_suspended(&self, handle: HandleId) -> bool {
+        self.handles().get(handle).is_ok_and(
+            |handle| matches!(&*handle, Handle::Disk { open, .. } if open.disk().is_suspended()),
+        )
     }
 
     /// Whether closing this handle must make writes durable first (RULES S1).
@@ -97,6 +105,7 @@ impl Namespace {
         match &*self.handles().get(handle)? {
             Handle::Disk { open, .. } => work(open),
             Handle::Value { .. }
+            | Handle::DiskUpload { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
             | Handle::ImageUpload { .. }

@@ -5,7 +5,9 @@ use super::listing::Listed;
 use super::node::Node;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::{BackupUpload, EventReader, ImageContent, ImageUpload, OpenDisk, OutStream};
+use crate::service::{
+    BackupUpload, DiskUpload, EventReader, ImageContent, ImageUpload, OpenDisk, OutStream,
+};
 use crate::sync::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -46,6 +48,9 @@ pub enum PageCache {
     Keep,
     /// Nothing: every read and write is a request, and writes may run side by side.
     BypassInParallel,
+    /// The same, and what is cached stays: dropping it would wait for requests of a suspended disk,
+    /// in a way that cannot be ended.
+    BypassAndKeep,
     /// Nothing, not even a position: what is read is not read again.
     Stream,
 }
@@ -104,6 +109,13 @@ pub enum Handle {
         /// Protects the answers; not held while a request is carried out, for a read of this file
         /// runs on an event loop.
         conversation: Mutex<Conversation>,
+    },
+    /// `data` of a disk that is imported.
+    DiskUpload {
+        /// Who opened it.
+        caller: Caller,
+        /// Where it goes.
+        upload: DiskUpload,
     },
     /// `data` of an image that is imported.
     ImageUpload {

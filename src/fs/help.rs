@@ -19,8 +19,12 @@ evsfs control directory
   disks/NAME/...            one value a file: status size encrypted key key-state ...
   disks/NAME/attach         write: rw, ro, or a newline
   disks/NAME/detach         write: a newline, or force
+  disks/NAME/suspend        write: a newline, to wipe its key; reads and writes of its file wait
+  disks/NAME/resume         write: a newline, to get its key again
   disks/NAME/extend         write: the new size
   disks/NAME/rewrap         write: a newline, to wrap its key by the newest version of its master key
+  disks/NAME/materialize    write: a newline, to seal zeros into what was never written
+  disks/NAME/data, finish   as those of images, while the disk is imported
   disks/NAME/delete         write: the disk's name
 
   keys/create               write: alias=finance [description=\"...\"] [origin=external]

@@ -3,6 +3,13 @@
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::service::{Command, FieldValue, Fields, Reply};
 use serde_json::Value;
+use zeroize::Zeroizing;
+
+/// More than any answer that holds a data key: its longest member is a path.
+const ROOM: usize = 16 << 10;
+/// The answer when the answer cannot be written.
+const NOT_WRITTEN: &[u8] = b"{\"error\":{\"code\":\"EVSFS.internal\",\"kind\":\"internal\",\
+    \"message\":\"the answer could not be written\"}}\n";
 
 /// The command in one line of JSON.
 ///
@@ -42,20 +49,31 @@ pub fn command(line: &str) -> Result<Command> {
     Command::from_request(&op, fields)
 }
 
-/// The answer to a request, with its newline.
-pub fn answer(result: &Result<Reply>) -> String {
-    let body = match result {
-        Ok(reply) => reply.to_json().map(|json| format!("{{\"ok\":{json}}}\n")),
-        Err(error) => serde_json::to_string(&Refusal::from(error))
-            .map(|json| format!("{{\"error\":{json}}}\n"))
-            .map_err(|cause| Error::new(ErrorKind::Internal, "writing an answer").caused_by(cause)),
+/// The answer to a request, with its newline. It may hold a data key, so it is wiped when dropped.
+pub fn answer(result: &Result<Reply>) -> Zeroizing<Vec<u8>> {
+    // Room for a data key from the start: growing would leave a copy behind.
+    let mut line = Zeroizing::new(Vec::with_capacity(ROOM));
+    let written = match result {
+        Ok(reply) => {
+            line.extend_from_slice(b"{\"ok\":");
+            reply.write_json(&mut line)
+        }
+        Err(error) => {
+            line.extend_from_slice(b"{\"error\":");
+            serde_json::to_writer(&mut *line, &Refusal::from(error)).map_err(|cause| {
+                Error::new(ErrorKind::Internal, "writing an answer").caused_by(cause)
+            })
+        }
     };
-    body.unwrap_or_else(|error| {
-        log::error!("event=answer-not-written error=\"{error}\"");
-        r#"{"error":{"code":"EVSFS.internal","kind":"internal","message":"the answer could not be written"}}"#
-            .to_owned()
-            + "\n"
-    })
+    match written {
+        Ok(()) => line.extend_from_slice(b"}\n"),
+        Err(error) => {
+            log::error!("event=answer-not-written error=\"{error}\"");
+            line.clear();
+            line.extend_from_slice(NOT_WRITTEN);
+        }
+    }
+    line
 }
 
 fn invalid(message: &str) -> Error {

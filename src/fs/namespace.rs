@@ -131,12 +131,12 @@ impl Namespace {
         self.check_access(uid, inode, mode.read, mode.write)?;
         if let Node::File(id) = node {
             let attachment = self.file(caller, id).ok_or_else(gone)?;
-            let cache = if mode.direct || self.bypass_cache {
-                PageCache::BypassInParallel
-            } else {
-                PageCache::Keep
-            };
             let open = attachment.open()?;
+            let cache = match mode.direct || self.bypass_cache {
+                false => PageCache::Keep,
+                true if open.disk().is_suspended() => PageCache::BypassAndKeep,
+                true => PageCache::BypassInParallel,
+            };
             let passthrough = self.passthrough(open.disk(), mode);
             let handle = self.handles.add(Handle::Disk { open, is_writable: mode.write });
             return Ok(Opened { handle, cache, passthrough });
@@ -230,6 +230,9 @@ impl Namespace {
                 let lines = self.service.read_events(*caller, &mut reader.lock(), len);
                 Ok(lines.map(|lines| deliver(&lines)))
             }
+            Handle::DiskUpload { caller, upload } => {
+                self.remembered(*caller, upload.read_with(offset, len, deliver)).map(Some)
+            }
             Handle::ImageContent { caller, content } => {
                 let bytes = self.remembered(*caller, content.read_at(offset, len))?;
                 Ok(Some(deliver(&bytes)))
@@ -271,6 +274,9 @@ impl Namespace {
             Handle::ImageUpload { caller, upload } => {
                 self.remembered(*caller, upload.write_at(offset, bytes)).map(Some)
             }
+            Handle::DiskUpload { caller, upload } => {
+                self.remembered(*caller, upload.write_at(offset, bytes)).map(Some)
+            }
             Handle::Value { .. }
             | Handle::Conversation { .. }
             | Handle::Events { .. }
@@ -304,6 +310,7 @@ impl Namespace {
             }
             Handle::Disk { .. }
             | Handle::Events { .. }
+            | Handle::DiskUpload { .. }
             | Handle::ImageUpload { .. }
             | Handle::ImageContent { .. }
             | Handle::BackupExport { .. }
@@ -341,7 +348,7 @@ impl Namespace {
         self.service.authority().allows(caller, Action::UseObject { owner })
     }
 
-    fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {
+    pub(super) fn remembered<T>(&self, caller: Caller, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.refusals.remember(caller.uid(), error);
         }

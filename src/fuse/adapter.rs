@@ -4,9 +4,10 @@
 //! defaults answer ENOSYS, which the kernel takes as "never ask again", for fsync even as "it is
 //! safe already".
 
+use super::disk_io::{Asked, DiskIo, answer_empty, guarded, written_u32};
 use super::passthrough::{self, PassthroughFiles};
 use super::refused;
-use super::translate::{errno, file_attr, file_type, inode, seek_errno, uid};
+use super::translate::{errno, file_attr, file_type, inode, uid};
 use super::waiting::{WaitingReads, always_ready};
 use super::workers::Workers;
 use crate::fs::{Allocation, HandleId, Inode, Namespace, OpenMode, Whence, Wish};
@@ -20,7 +21,6 @@ use fuser::{
 use rustix::fs::{FallocateFlags, OFlags};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -32,14 +32,12 @@ const MAX_REQUEST: u32 = 1 << 20;
 const MAX_BACKGROUND: u16 = 64;
 /// Commands carried out at the same time.
 const COMMAND_THREADS: usize = 16;
-/// Syncs and discards carried out at the same time.
-const SYNC_THREADS: usize = 8;
 
 /// The protocol adapter of one mount.
 pub(super) struct Adapter {
     namespace: Arc<Namespace>,
     commands: Workers,
-    syncs: Workers,
+    io: DiskIo,
     passthrough: PassthroughFiles,
     waiting: WaitingReads,
 }
@@ -48,9 +46,9 @@ impl Adapter {
     pub(super) fn new(namespace: Arc<Namespace>) -> Self {
         Adapter {
             waiting: WaitingReads::new(namespace.clone()),
+            io: DiskIo::new(namespace.clone()),
             namespace,
             commands: Workers::new("evsfs-command", COMMAND_THREADS),
-            syncs: Workers::new("evsfs-sync", SYNC_THREADS),
             passthrough: PassthroughFiles::default(),
         }
     }
@@ -76,37 +74,14 @@ impl Adapter {
             });
         });
     }
-
-    fn sync_then(&self, handle: HandleId, answer: impl FnOnce(Result<(), Errno>) + Send + 'static) {
-        let namespace = self.namespace.clone();
-        self.syncs.submit(move || {
-            guarded("fsync", || {
-                answer(namespace.flush(handle).map_err(|error| {
-                    log::error!("event=fsync-failed error=\"{error}\"");
-                    errno(&error)
-                }));
-            });
-        });
-    }
-}
-
-/// Runs one request. A panic is caught here and logged; the reply, dropped unanswered, tells the
-/// kernel EIO, and the mount lives.
-fn guarded(operation: &str, work: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        log::error!("event=panicked operation={operation} answer=EIO");
-    }
 }
 
 fn handle(number: FileHandle) -> HandleId {
     HandleId::new(number.0)
 }
 
-fn answer_empty(reply: ReplyEmpty, result: Result<(), Errno>) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(errno) => reply.error(errno),
-    }
+fn asked(req: &Request, file: FileHandle) -> Asked {
+    Asked { handle: handle(file), thread: req.pid() }
 }
 
 fn is_nonblocking(flags: OpenFlags) -> bool {
@@ -144,7 +119,7 @@ impl Filesystem for Adapter {
 
     fn destroy(&mut self) {
         self.commands.close();
-        self.syncs.close();
+        self.io.close();
         self.waiting.close();
     }
 
@@ -231,49 +206,36 @@ impl Filesystem for Adapter {
             if self.namespace.is_stream(handle(fh)) {
                 return self.read_stream(handle(fh), offset, len, reply);
             }
-            let mut reply = Some(reply);
-            let read = self.namespace.read(handle(fh), offset, len, |bytes| {
-                if let Some(reply) = reply.take() {
-                    reply.data(bytes);
-                }
-            });
-            match (read, reply) {
-                (Err(error), Some(reply)) => {
-                    log::debug!("event=read-failed error=\"{error}\"");
-                    reply.error(errno(&error));
-                }
-                (Ok(None), Some(reply)) if is_nonblocking(flags) => reply.error(Errno::EAGAIN),
-                (Ok(None), Some(reply)) => self.waiting.add(handle(fh), len, req.pid(), reply),
-                (_, None) | (Ok(Some(())), _) => {}
+            match self.io.read(asked(req, fh), offset, len, reply) {
+                None => {}
+                Some(reply) if is_nonblocking(flags) => reply.error(Errno::EAGAIN),
+                Some(reply) => self.waiting.add(handle(fh), len, req.pid(), reply),
             }
         });
     }
 
     fn write(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
+        write_flags: WriteFlags,
         flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
         let (file, offset) = (handle(fh), ByteOffset::new(offset));
-        guarded("write", || match self.namespace.write_data(file, offset, data) {
-            Ok(Some(written)) if asks_for_sync(flags) => {
-                self.sync_then(file, move |synced| match synced {
-                    Ok(()) => reply.written(written_u32(written)),
-                    Err(errno) => reply.error(errno),
-                });
+        guarded("write", || {
+            let sync = asks_for_sync(flags);
+            let mut asked = asked(req, fh);
+            if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+                // Dirty pages, of whomever; the thread that has them written has no say in it.
+                asked.thread = 0;
             }
-            Ok(Some(written)) => reply.written(written_u32(written)),
-            Ok(None) => self.command(file, offset, data.to_vec(), reply),
-            Err(error) => {
-                log::debug!("event=write-failed error=\"{error}\"");
-                reply.error(errno(&error));
+            if let Some(reply) = self.io.write(asked, offset, data, sync, reply) {
+                self.command(file, offset, data.to_vec(), reply);
             }
         });
     }
@@ -288,7 +250,7 @@ impl Filesystem for Adapter {
     ) {
         guarded("flush", || {
             if self.namespace.needs_flush_on_close(handle(fh)) {
-                self.sync_then(handle(fh), |synced| answer_empty(reply, synced));
+                self.io.sync_then(handle(fh), |synced| answer_empty(reply, synced));
             } else {
                 reply.ok();
             }
@@ -303,7 +265,7 @@ impl Filesystem for Adapter {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        guarded("fsync", || self.sync_then(handle(fh), |synced| answer_empty(reply, synced)));
+        guarded("fsync", || self.io.sync_then(handle(fh), |synced| answer_empty(reply, synced)));
     }
 
     fn release(
@@ -419,7 +381,7 @@ impl Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -428,19 +390,13 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let Some(how) = allocation(mode) else { return reply.error(Errno::EOPNOTSUPP) };
-        let namespace = self.namespace.clone();
         let (offset, length) = (ByteOffset::new(offset), ByteLen::new(length));
-        self.syncs.submit(move || {
-            guarded("fallocate", || {
-                let done = namespace.allocate(handle(fh), how, offset, length);
-                answer_empty(reply, done.map_err(|error| errno(&error)));
-            });
-        });
+        self.io.allocate(asked(req, fh), how, offset, length, reply);
     }
 
     fn lseek(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: i64,
@@ -455,21 +411,11 @@ impl Filesystem for Adapter {
                 4 => Whence::Hole,
                 _ => return reply.error(Errno::EINVAL),
             };
-            let found = self.namespace.seek(handle(fh), whence, ByteOffset::new(from));
-            match found.map(|at| i64::try_from(at.get())) {
-                Ok(Ok(at)) => reply.offset(at),
-                Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
-                Err(error) => reply.error(seek_errno(&error)),
-            }
+            self.io.seek(asked(req, fh), whence, ByteOffset::new(from), reply);
         });
     }
 
     refused::refused_operations!();
-}
-
-fn written_u32(bytes: usize) -> u32 {
-    // Never more than the request, whose length the protocol gives in 32 bits.
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn allocation(mode: i32) -> Option<Allocation> {

@@ -5,11 +5,14 @@
 //!
 //! Reads and writes of disk files run on the event loops from end to end. Whatever may wait for
 //! something slower than memory or a local disk (commands, syncs, discards) is answered from a
-//! worker thread, so that a slow key service never holds up disk I/O.
+//! worker thread, so that a slow key service never holds up disk I/O. Requests of suspended disks are
+//! kept aside, where they hold up nobody.
 
 mod adapter;
+mod disk_io;
 mod kernel_cache;
 mod mountpoint;
+mod parked;
 mod passthrough;
 mod refused;
 mod session;

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct MountOptions {
     /// The directory.
     pub mountpoint: PathBuf,
+    /// What the kernel lists as the source: a line of /etc/fstab is known to be mounted by it.
+    pub source: PathBuf,
     /// Let other users than the mount's owner in; their roles decide what they may do.
     pub allow_other: bool,
     /// Event loops; 0 means one for each core, at least 2.
@@ -62,7 +64,7 @@ impl MountedSession {
 pub fn mount(namespace: Arc<Namespace>, options: &MountOptions) -> Result<NewMount> {
     let mut config = Config::default();
     config.mount_options = vec![
-        MountOption::FSName("evsfs".to_owned()),
+        MountOption::FSName(listed_source(&options.source)),
         // As a plain option it reaches both mount(2) and fusermount3; the type is `fuse.evsfs`.
         MountOption::CUSTOM("subtype=evsfs".to_owned()),
         MountOption::NoAtime,
@@ -76,6 +78,14 @@ pub fn mount(namespace: Arc<Namespace>, options: &MountOptions) -> Result<NewMou
     let session = fuser::Session::new(Adapter::new(namespace), &options.mountpoint, &config)
         .map_err(|cause| refuse(&options.mountpoint, cause))?;
     Ok(NewMount { session, mountpoint: options.mountpoint.clone() })
+}
+
+/// The source, or a word for one that would have to be quoted among options.
+fn listed_source(source: &Path) -> String {
+    match source.to_str() {
+        Some(path) if !path.is_empty() && !path.contains([',', '\\']) => path.to_owned(),
+        _ => "evsfs".to_owned(),
+    }
 }
 
 fn refuse(mountpoint: &Path, cause: std::io::Error) -> Error {

@@ -64,5 +64,8 @@ pub(super) fn open_flags(cache: PageCache) -> FopenFlags {
         PageCache::BypassInParallel => {
             FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
         }
+        PageCache::BypassAndKeep => {
+            open_flags(PageCache::BypassInParallel) | FopenFlags::FOPEN_KEEP_CACHE
+        }
     }
 }

@@ -97,6 +97,10 @@ pub enum AuditEvent {
     DecryptDatakey,
     /// A data key is wrapped by the newest version.
     RewrapDatakey,
+    /// A data key leaves evsfs in the clear.
+    ExportDatakey,
+    /// A data key comes from elsewhere in the clear, and is wrapped.
+    ImportDatakey,
     /// A master key gets another version.
     RotateKey,
     /// A master key will be rotated by itself.
@@ -121,7 +125,7 @@ pub enum AuditEvent {
 
 impl AuditEvent {
     /// Every event.
-    pub const ALL: [AuditEvent; 22] = [
+    pub const ALL: [AuditEvent; 24] = [
         AuditEvent::StartAuditLog,
         AuditEvent::CreateKey,
         AuditEvent::EnableKey,
@@ -134,6 +138,8 @@ impl AuditEvent {
         AuditEvent::CreateDatakey,
         AuditEvent::DecryptDatakey,
         AuditEvent::RewrapDatakey,
+        AuditEvent::ExportDatakey,
+        AuditEvent::ImportDatakey,
         AuditEvent::RotateKey,
         AuditEvent::EnableKeyRotation,
         AuditEvent::DisableKeyRotation,
@@ -161,6 +167,8 @@ impl AuditEvent {
             AuditEvent::CreateDatakey => "createDatakey",
             AuditEvent::DecryptDatakey => "decryptDatakey",
             AuditEvent::RewrapDatakey => "rewrapDatakey",
+            AuditEvent::ExportDatakey => "exportDatakey",
+            AuditEvent::ImportDatakey => "importDatakey",
             AuditEvent::RotateKey => "rotateKey",
             AuditEvent::EnableKeyRotation => "enableKeyRotation",
             AuditEvent::DisableKeyRotation => "disableKeyRotation",

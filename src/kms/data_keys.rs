@@ -57,8 +57,56 @@ impl Kms {
         disk: DiskId,
         sector_size: SectorSize,
     ) -> Result<Dk> {
+        self.hand_out_dk(AuditEvent::DecryptDatakey, wrapped, disk, sector_size)
+    }
+
+    /// Opens the data key of a disk for it to leave evsfs, which the audit log tells apart.
+    ///
+    /// # Errors
+    /// As for [`Kms::open_dk`].
+    pub fn export_dk(
+        &self,
+        wrapped: &WrappedDk,
+        disk: DiskId,
+        sector_size: SectorSize,
+    ) -> Result<Dk> {
+        self.hand_out_dk(AuditEvent::ExportDatakey, wrapped, disk, sector_size)
+    }
+
+    /// Wraps a data key that comes from elsewhere by the newest version of `key`.
+    ///
+    /// # Errors
+    /// As for [`Kms::generate_dk`]; `integrity` when the module does not open what it made.
+    pub fn import_dk(
+        &self,
+        key: KeyId,
+        disk: DiskId,
+        sector_size: SectorSize,
+        dk: &Dk,
+    ) -> Result<WrappedDk> {
         self.deadlines.observe();
-        self.recorded(AuditEvent::DecryptDatakey, |recording| {
+        self.recorded(AuditEvent::ImportDatakey, |recording| {
+            recording.of_id(key);
+            recording.for_disk(disk);
+            self.ring.check_record(key)?;
+            let version = self.usable(key)?.version;
+            let wrapped = self.wrap_and_try(key, version, disk, sector_size, dk)?;
+            recording.allow()?;
+            self.usable(key)?;
+            log::debug!("event=data-key-imported key={key} version={version} disk={disk}");
+            Ok(wrapped)
+        })
+    }
+
+    fn hand_out_dk(
+        &self,
+        event: AuditEvent,
+        wrapped: &WrappedDk,
+        disk: DiskId,
+        sector_size: SectorSize,
+    ) -> Result<Dk> {
+        self.deadlines.observe();
+        self.recorded(event, |recording| {
             recording.of_id(wrapped.key);
             recording.for_disk(disk);
             self.ring.check_record(wrapped.key)?;
@@ -111,22 +159,34 @@ impl Kms {
                 return Ok(None);
             }
             let dk = self.unwrap_dk(wrapped, disk, sector_size)?;
-            let associated = associated_data(disk, key, version, sector_size);
-            let bytes = self.hsm.wrap_dk(CmkVersion { key, version }, &associated, &dk)?;
-            let wrapped = WrappedDk { key, version, bytes };
-            // It will stand in place of the only other copy, so it is tried before it is handed out.
-            if !self.unwrap_dk(&wrapped, disk, sector_size)?.ct_eq(&dk) {
-                return Err(Error::new(
-                    ErrorKind::Integrity,
-                    format!("the HSM does not open what it wrapped for disk {disk}"),
-                )
-                .remedy("the disk is as it was; look after the HSM"));
-            }
+            let wrapped = self.wrap_and_try(key, version, disk, sector_size, &dk)?;
             recording.allow()?;
             self.usable(key)?;
             log::debug!("event=data-key-rewrapped key={key} version={version} disk={disk}");
             Ok(Some(wrapped))
         })
+    }
+
+    /// Wraps a data key. What comes of it will stand in place of the only other copy, so it is tried.
+    fn wrap_and_try(
+        &self,
+        key: KeyId,
+        version: u32,
+        disk: DiskId,
+        sector_size: SectorSize,
+        dk: &Dk,
+    ) -> Result<WrappedDk> {
+        let associated = associated_data(disk, key, version, sector_size);
+        let bytes = self.hsm.wrap_dk(CmkVersion { key, version }, &associated, dk)?;
+        let wrapped = WrappedDk { key, version, bytes };
+        if !self.unwrap_dk(&wrapped, disk, sector_size)?.ct_eq(dk) {
+            return Err(Error::new(
+                ErrorKind::Integrity,
+                format!("the HSM does not open what it wrapped for disk {disk}"),
+            )
+            .remedy("the disk is as it was; look after the HSM"));
+        }
+        Ok(wrapped)
     }
 
     /// Refuses a key under which no data key could be made or opened at this moment.

@@ -116,6 +116,22 @@ impl Kms {
         recording.end_with(refusal);
     }
 
+    /// Records what was refused about a disk's data key before it came here.
+    pub fn record_refusal_for(
+        &self,
+        event: AuditEvent,
+        key: Option<KeyId>,
+        disk: DiskId,
+        refusal: &Error,
+    ) {
+        let mut recording = Recording::begin(self, event);
+        if let Some(key) = key {
+            recording.of_id(key);
+        }
+        recording.for_disk(disk);
+        recording.end_with(refusal);
+    }
+
     /// At most `limit` entries after that of number `after`.
     ///
     /// # Errors

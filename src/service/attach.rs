@@ -52,7 +52,12 @@ impl Service {
         Ok(())
     }
 
-    fn open_disk(&self, permit: &Permit, record: &DiskRecord, access: Access) -> Result<Disk> {
+    pub(super) fn open_disk(
+        &self,
+        permit: &Permit,
+        record: &DiskRecord,
+        access: Access,
+    ) -> Result<Disk> {
         let cipher =
             self.open_cipher(permit.caller(), record.bound_dk(), record.sector_size(), &|| {
                 format!("disk {:?} cannot be attached", record.name.as_str())

@@ -112,6 +112,11 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// The disk that is being made.
+    pub fn entry(&self) -> &Arc<DiskEntry> {
+        &self.entry
+    }
+
     /// The disk exists from here on.
     pub fn made(mut self, record: DiskRecord) -> Arc<DiskEntry> {
         self.is_made = true;

@@ -8,6 +8,7 @@ use super::events::Events;
 use super::images::Images;
 use super::jobs::Jobs;
 use super::kernel_cache::KernelCache;
+use super::moving::Uploads;
 use super::payload::Payloads;
 use super::record::DiskRecord;
 use super::servers::Servers;
@@ -56,6 +57,7 @@ pub struct Service {
     pub(super) images: Images,
     pub(super) servers: Servers,
     pub(super) backups: Backups,
+    pub(super) uploads: Uploads,
     pub(super) started: jiff::Timestamp,
     pub(super) jobs: Jobs,
     pub(super) events: Events,
@@ -92,6 +94,7 @@ impl Service {
             images: Images::default(),
             servers: Servers::default(),
             backups: Backups::default(),
+            uploads: Uploads::default(),
             sandbox: OnceLock::new(),
             stop: StopSwitch::default(),
             attached: Attached::new(),

@@ -10,7 +10,7 @@ use super::record::{DiskRecord, Stage};
 use super::reply::Reply;
 use super::status::DiskStatus;
 use crate::auth::{Action, Caller, Permit};
-use crate::crypto::WrappedDk;
+use crate::crypto::{Dk, WrappedDk};
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::kms::Kms;
 use crate::units::{ByteLen, SectorSize};
@@ -67,6 +67,16 @@ impl Service {
     /// # Errors
     /// `invalid`, `denied`, `exists` for what cannot be; `no-agency`, `key-unusable`.
     pub(super) fn unfilled_disk(&self, caller: Caller, request: &NewDisk) -> Result<UnfilledDisk> {
+        self.unfilled_disk_under(caller, request, None)
+    }
+
+    /// As [`Service::unfilled_disk`], under a data key that comes from elsewhere, if one does.
+    pub(super) fn unfilled_disk_under(
+        &self,
+        caller: Caller,
+        request: &NewDisk,
+        brought: Option<&Dk>,
+    ) -> Result<UnfilledDisk> {
         let sector_size = request.sector_size.unwrap_or(self.settings.default_sector_size);
         let size = request.size.ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "\"size\" is missing").code(Code::EVS_1010)
@@ -95,20 +105,32 @@ impl Service {
         let reservation = self.catalogue.reserve(record.clone(), status)?;
         if encrypted {
             self.require_agency(caller)?;
-            record.seal_with(self.new_data_key(&self.kms_for(caller), request, &record)?);
+            let kms = self.kms_for(caller);
+            record.seal_with(self.new_data_key(&kms, request, &record, brought)?);
         }
         let existing = if request.overwrite { Existing::Overwrite } else { Existing::Keep };
         Ok(UnfilledDisk { reservation, record, existing })
     }
 
-    /// A wrapped data key that nobody has seen in the clear (RULES D3).
-    fn new_data_key(&self, kms: &Kms, request: &NewDisk, record: &DiskRecord) -> Result<WrappedDk> {
+    /// A wrapped data key that nobody has seen in the clear (RULES D3), or the one that was brought.
+    fn new_data_key(
+        &self,
+        kms: &Kms,
+        request: &NewDisk,
+        record: &DiskRecord,
+        brought: Option<&Dk>,
+    ) -> Result<WrappedDk> {
         // The named key, else the project's default, else `evs/default` (RULES D4).
         let key = match &request.key {
             Some(alias) => Service::key_named(kms, alias)?,
             None => self.default_key(kms)?,
         };
-        kms.generate_dk(key, record.id, record.sector_size()).map_err(|cause| {
+        let (disk, sector_size) = (record.id, record.sector_size());
+        let wrapped = match brought {
+            None => kms.generate_dk(key, disk, sector_size),
+            Some(dk) => kms.import_dk(key, disk, sector_size, dk),
+        };
+        wrapped.map_err(|cause| {
             let message = format!("disk {:?} cannot be encrypted", record.name.as_str());
             Error::new(cause.kind(), message).code(Code::EVS_2040).caused_by(cause)
         })

@@ -28,7 +28,9 @@ impl Service {
         let closing = match mode {
             DetachMode::WhenIdle => {
                 let closing = attachment.close_when_idle(CLOSE_PATIENCE)?;
-                self.kernel.drop_pages(attachment.id())?;
+                if !attachment.disk().is_suspended() {
+                    self.kernel.drop_pages(attachment.id())?;
+                }
                 attachment.disk().flush()?;
                 self.forget_attached(entry)?;
                 closing
@@ -76,6 +78,7 @@ impl Service {
     /// Flushes and wipes every attached disk at the end of the daemon's life; they stay marked as
     /// attached, so that the next start attaches them again (RULES D9).
     pub fn close_all(&self) {
+        self.uploads.revoke_all();
         for attachment in self.attachments() {
             let closing = attachment.close_now();
             self.flush_at_the_end(&attachment);
@@ -90,6 +93,10 @@ impl Service {
     }
 
     fn flush_at_the_end(&self, attachment: &Attachment) {
+        if attachment.disk().is_suspended() {
+            // Flushed already. Dirty pages cannot be written, and the kernel would wait for that.
+            return;
+        }
         let id = attachment.disk_id();
         if let Err(error) = self.kernel.drop_pages(attachment.id()) {
             log::warn!("event=dirty-pages-lost disk={id} error=\"{error}\"");

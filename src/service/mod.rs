@@ -38,6 +38,7 @@ mod kept_changes;
 mod kernel_cache;
 mod keys;
 mod metrics;
+mod moving;
 mod payload;
 mod record;
 mod reply;
@@ -48,6 +49,7 @@ mod settings;
 mod startup;
 mod status;
 mod stop;
+mod suspend;
 mod unserved;
 
 pub use crate::kms::KeyView;
@@ -60,15 +62,15 @@ pub use backup::{
 pub use catalogue::DiskEntry;
 pub use commands::{
     AgencyCommand, AuditCommand, BackupCommand, Command, DefaultEncryptionCommand, DetachMode,
-    DiskCommand, DiskSource, ImageCommand, ImageCopy, ImageImport, JobCommand, KeyCommand,
-    MountCommand, NewDisk, NewKeyRequest, NewServer, ServerCommand, StopMode,
-    encryption_never_changes,
+    DiskCommand, DiskImport, DiskSource, ImageCommand, ImageCopy, ImageImport, ImportedContent,
+    JobCommand, KeyCommand, MountCommand, NewDisk, NewKeyRequest, NewServer, ServerCommand,
+    StopMode, encryption_never_changes,
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DefaultEncryptionInfo, DiskActivityInfo,
-    DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo, ServerInfo,
-    StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo,
+    DiskActivityInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo,
+    ServerInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
@@ -78,6 +80,7 @@ pub use images::{
 pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
 pub use kept_changes::{check_kept_changes, remove_changes};
 pub use kernel_cache::{KernelCache, NoKernelCache};
+pub use moving::DiskUpload;
 pub use payload::Payloads;
 pub use record::{DiskRecord, Stage};
 pub use reply::{Reply, StartedJob};

@@ -1,7 +1,7 @@
 //! Where payloads lie, and how they are made, opened and removed.
 
 use super::record::DiskRecord;
-use crate::backing::{Backing, BlockDeviceBacking, FileBacking};
+use crate::backing::{Backing, BlockDeviceBacking, FileBacking, OffsetBacking};
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
@@ -115,11 +115,22 @@ impl Payloads {
         if record.backing.is_some() && is_block_device(&path) {
             let mut device = BlockDeviceBacking::open(&path, access)?;
             self.try_direct_io(record, || device.bypass_page_cache());
-            return Ok(Box::new(device));
+            return from_its_offset(record, device);
         }
         let mut file = FileBacking::open(&path, access)?;
         self.try_direct_io(record, || file.bypass_page_cache());
-        Ok(Box::new(file))
+        from_its_offset(record, file)
+    }
+
+    /// The length of what lies at a chosen backing.
+    ///
+    /// # Errors
+    /// `in-use` when another attachment or daemon has it; `not-found`, `io`.
+    pub fn measure(&self, path: &Path) -> Result<ByteLen> {
+        if is_block_device(path) {
+            return Ok(BlockDeviceBacking::open(path, Access::ReadOnly)?.len());
+        }
+        Ok(FileBacking::open(path, Access::ReadOnly)?.len())
     }
 
     fn try_direct_io(&self, record: &DiskRecord, bypass: impl FnOnce() -> Result<()>) {
@@ -193,6 +204,13 @@ impl Payloads {
         let bytes = |blocks: u64| ByteLen::new(blocks.saturating_mul(stat.f_frsize));
         Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))
     }
+}
+
+fn from_its_offset(record: &DiskRecord, whole: impl Backing + 'static) -> Result<Box<dyn Backing>> {
+    Ok(match record.backing_offset {
+        None => Box::new(whole),
+        Some(start) => Box::new(OffsetBacking::new(whole, ByteLen::new(start))?),
+    })
 }
 
 fn prepare_device(

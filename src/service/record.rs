@@ -39,6 +39,9 @@ pub struct DiskRecord {
     /// Where the payload lies, if not beside this record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub backing: Option<PathBuf>,
+    /// Where in there it begins, in bytes, if not at the start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub backing_offset: Option<u64>,
     /// Why it was not attached again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
@@ -90,6 +93,7 @@ impl DiskRecord {
             attached: None,
             source: None,
             backing: None,
+            backing_offset: None,
             error: None,
             dk: None,
             server: None,
@@ -109,7 +113,9 @@ impl DiskRecord {
     pub fn check(self) -> Result<DiskRecord> {
         let is_sound = self.encrypted == self.dk.is_some()
             && SectorSize::from_bytes(self.sector_size).is_ok_and(|s| s.is_aligned(self.size))
-            && self.size > 0;
+            && self.size > 0
+            // What lies in the state directory begins at its start.
+            && (self.backing.is_some() || self.backing_offset.is_none());
         if is_sound {
             return Ok(self);
         }

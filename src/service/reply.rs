@@ -1,7 +1,7 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    ActivityInfo, AgencyInfo, BackupInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
+    ActivityInfo, AgencyInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
     ImportParametersInfo, JobInfo, KeyInfo, ServerInfo, StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -15,6 +15,8 @@ use serde::Serialize;
 pub enum Reply {
     /// One disk.
     Disk(DiskInfo),
+    /// A disk's data key, for who takes it out.
+    DataKey(Box<DataKeyInfo>),
     /// Disks, sorted by name.
     Disks(Vec<DiskInfo>),
     /// One backup.
@@ -72,12 +74,12 @@ impl Reply {
     /// The answer `{}`.
     pub const DONE: Reply = Reply::Done(Empty {});
 
-    /// The answer as one line of JSON.
+    /// Adds the answer as JSON to `text`, which has room for it from the start if it holds a key.
     ///
     /// # Errors
     /// `internal`, should it not be expressible.
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|cause| {
+    pub fn write_json(&self, text: &mut Vec<u8>) -> Result<()> {
+        serde_json::to_writer(text, self).map_err(|cause| {
             Error::new(ErrorKind::Internal, "writing an answer as JSON").caused_by(cause)
         })
     }

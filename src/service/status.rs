@@ -11,9 +11,15 @@
 //!                  │  │  ▲  │
 //!                  ▼  │  │  ▼
 //!                 in-use ──detach──▶ detaching ──▶ available
+//!                  │  ▲                  ▲
+//!          suspend │  │ resume           │ detach
+//!                  ▼  │                  │
+//!                 suspended ─────────────┘
 //! ```
-//! A backup (`backing-up`) and a rewrap (`rewrapping`) start and end at `available` or `in-use` as
-//! `extending` does.
+//! On the two ways between `in-use` and `suspended` a disk is `suspending` and `resuming`. A backup
+//! (`backing-up`), a rewrap (`rewrapping`) and the sealing of what was never written
+//! (`materializing`) start and end at `available` or `in-use` as `extending` does; a rewrap, which
+//! takes nothing but the record, also at `suspended`.
 
 use crate::error::{Code, Error, ErrorKind, Result};
 use crate::id::Name;
@@ -25,6 +31,8 @@ pub enum Resting {
     Available,
     /// Attached.
     InUse,
+    /// Attached, and without its key for a while.
+    Suspended,
 }
 
 /// A disk's status.
@@ -38,12 +46,20 @@ pub enum DiskStatus {
     Attaching,
     /// A file in the mount.
     InUse,
+    /// Being flushed and having its key wiped; its file stays.
+    Suspending,
+    /// A file in the mount, whose data waits for the key.
+    Suspended,
+    /// Its key is being opened again.
+    Resuming,
     /// Being flushed and wiped.
-    Detaching,
+    Detaching(Resting),
     /// Growing.
     Extending(Resting),
     /// Its data key is being wrapped again.
     Rewrapping(Resting),
+    /// Being sealed where it was never written.
+    Materializing(Resting),
     /// Being copied into a backup.
     BackingUp(Resting),
     /// Being filled from a backup.
@@ -67,12 +83,18 @@ pub enum DiskEvent {
     Damaged,
     /// `attach` begins.
     Attach,
+    /// `suspend` begins.
+    Suspend,
+    /// `resume` begins.
+    Resume,
     /// `detach` begins.
     Detach,
     /// `extend` begins.
     Extend,
     /// `rewrap` begins.
     Rewrap,
+    /// `materialize` begins.
+    Materialize,
     /// A backup begins.
     BackUp,
     /// `delete` begins.
@@ -85,16 +107,23 @@ pub enum DiskEvent {
 
 impl DiskStatus {
     /// Every status.
-    pub const ALL: [DiskStatus; 16] = [
+    pub const ALL: [DiskStatus; 23] = [
         DiskStatus::Creating,
         DiskStatus::Available,
         DiskStatus::Attaching,
         DiskStatus::InUse,
-        DiskStatus::Detaching,
+        DiskStatus::Suspending,
+        DiskStatus::Suspended,
+        DiskStatus::Resuming,
+        DiskStatus::Detaching(Resting::InUse),
+        DiskStatus::Detaching(Resting::Suspended),
         DiskStatus::Extending(Resting::Available),
         DiskStatus::Extending(Resting::InUse),
         DiskStatus::Rewrapping(Resting::Available),
         DiskStatus::Rewrapping(Resting::InUse),
+        DiskStatus::Rewrapping(Resting::Suspended),
+        DiskStatus::Materializing(Resting::Available),
+        DiskStatus::Materializing(Resting::InUse),
         DiskStatus::BackingUp(Resting::Available),
         DiskStatus::BackingUp(Resting::InUse),
         DiskStatus::RestoringBackup,
@@ -111,9 +140,13 @@ impl DiskStatus {
             DiskStatus::Available => "available",
             DiskStatus::Attaching => "attaching",
             DiskStatus::InUse => "in-use",
-            DiskStatus::Detaching => "detaching",
+            DiskStatus::Suspending => "suspending",
+            DiskStatus::Suspended => "suspended",
+            DiskStatus::Resuming => "resuming",
+            DiskStatus::Detaching(_) => "detaching",
             DiskStatus::Extending(_) => "extending",
             DiskStatus::Rewrapping(_) => "rewrapping",
+            DiskStatus::Materializing(_) => "materializing",
             DiskStatus::BackingUp(_) => "backing-up",
             DiskStatus::RestoringBackup => "restoring-backup",
             DiskStatus::Deleting => "deleting",
@@ -136,9 +169,17 @@ impl DiskStatus {
             (S::Attaching, E::Done) => Some(S::InUse),
             (S::Attaching, E::Failed) => Some(S::Available),
 
-            (S::InUse, E::Detach) => Some(S::Detaching),
-            (S::Detaching, E::Done) => Some(S::Available),
-            (S::Detaching, E::Failed) => Some(S::InUse),
+            (S::InUse, E::Suspend) => Some(S::Suspending),
+            (S::Suspending, E::Done) => Some(S::Suspended),
+            (S::Suspending, E::Failed) => Some(S::InUse),
+            (S::Suspended, E::Resume) => Some(S::Resuming),
+            (S::Resuming, E::Done) => Some(S::InUse),
+            (S::Resuming, E::Failed) => Some(S::Suspended),
+
+            (S::InUse, E::Detach) => Some(S::Detaching(Resting::InUse)),
+            (S::Suspended, E::Detach) => Some(S::Detaching(Resting::Suspended)),
+            (S::Detaching(_), E::Done) => Some(S::Available),
+            (S::Detaching(rest), E::Failed) => Some(rest.status()),
 
             (S::Available, E::Extend) => Some(S::Extending(Resting::Available)),
             (S::InUse, E::Extend) => Some(S::Extending(Resting::InUse)),
@@ -146,8 +187,14 @@ impl DiskStatus {
             (S::InUse, E::BackUp) => Some(S::BackingUp(Resting::InUse)),
             (S::Available, E::Rewrap) => Some(S::Rewrapping(Resting::Available)),
             (S::InUse, E::Rewrap) => Some(S::Rewrapping(Resting::InUse)),
+            (S::Suspended, E::Rewrap) => Some(S::Rewrapping(Resting::Suspended)),
+            (S::Available, E::Materialize) => Some(S::Materializing(Resting::Available)),
+            (S::InUse, E::Materialize) => Some(S::Materializing(Resting::InUse)),
             (
-                S::Extending(rest) | S::Rewrapping(rest) | S::BackingUp(rest),
+                S::Extending(rest)
+                | S::Rewrapping(rest)
+                | S::Materializing(rest)
+                | S::BackingUp(rest),
                 E::Done | E::Failed,
             ) => Some(rest.status()),
 
@@ -175,9 +222,19 @@ impl DiskStatus {
             )
             .code(Code::EVS_1046);
             match (self, event) {
-                (S::InUse, DiskEvent::Delete) => error.remedy(format!("evsfs disk detach {disk}")),
+                (S::InUse | S::Suspended, DiskEvent::Delete) => {
+                    error.remedy(format!("evsfs disk detach {disk}"))
+                }
                 (S::Available, DiskEvent::Detach) => error.remedy("nothing to do: it is detached"),
                 (S::InUse, DiskEvent::Attach) => error.remedy("nothing to do: it is attached"),
+                (S::InUse, DiskEvent::Resume) => error.remedy("nothing to do: it has its key"),
+                (S::Suspended, DiskEvent::Suspend) => {
+                    error.remedy("nothing to do: it is suspended")
+                }
+                (S::Suspended, _) => error.remedy(format!("evsfs disk resume {disk}")),
+                (S::Available, DiskEvent::Suspend | DiskEvent::Resume) => {
+                    error.remedy("nothing to do: it is detached, and its key is not in memory")
+                }
                 (S::Error, _) => {
                     error.remedy(format!("evsfs disk show {disk}   (see the line `error`)"))
                 }
@@ -194,19 +251,23 @@ impl Resting {
         match self {
             Resting::Available => DiskStatus::Available,
             Resting::InUse => DiskStatus::InUse,
+            Resting::Suspended => DiskStatus::Suspended,
         }
     }
 }
 
 impl DiskEvent {
     /// Every event.
-    pub const ALL: [DiskEvent; 10] = [
+    pub const ALL: [DiskEvent; 13] = [
         DiskEvent::Created,
         DiskEvent::Damaged,
         DiskEvent::Attach,
+        DiskEvent::Suspend,
+        DiskEvent::Resume,
         DiskEvent::Detach,
         DiskEvent::Extend,
         DiskEvent::Rewrap,
+        DiskEvent::Materialize,
         DiskEvent::BackUp,
         DiskEvent::Delete,
         DiskEvent::Done,
@@ -216,9 +277,12 @@ impl DiskEvent {
     const fn verb(self) -> &'static str {
         match self {
             DiskEvent::Attach => "attach",
+            DiskEvent::Suspend => "suspend",
+            DiskEvent::Resume => "resume",
             DiskEvent::Detach => "detach",
             DiskEvent::Extend => "extend",
             DiskEvent::Rewrap => "rewrap",
+            DiskEvent::Materialize => "materialize",
             DiskEvent::BackUp => "backup",
             DiskEvent::Delete => "delete",
             DiskEvent::Created | DiskEvent::Damaged | DiskEvent::Done | DiskEvent::Failed => {
@@ -233,7 +297,7 @@ mod tests {
     use super::*;
 
     /// RULES D1 written down a second time, as the list of all that is allowed.
-    const ALLOWED: [(&str, DiskEvent, &str); 33] = [
+    const ALLOWED: [(&str, DiskEvent, &str); 50] = [
         ("creating", DiskEvent::Created, "available"),
         ("creating", DiskEvent::Damaged, "error"),
         ("available", DiskEvent::Damaged, "error"),
@@ -245,6 +309,14 @@ mod tests {
         ("in-use", DiskEvent::Detach, "detaching"),
         ("detaching", DiskEvent::Done, "available"),
         ("detaching", DiskEvent::Failed, "in-use"),
+        ("in-use", DiskEvent::Suspend, "suspending"),
+        ("suspending", DiskEvent::Done, "suspended"),
+        ("suspending", DiskEvent::Failed, "in-use"),
+        ("suspended", DiskEvent::Resume, "resuming"),
+        ("resuming", DiskEvent::Done, "in-use"),
+        ("resuming", DiskEvent::Failed, "suspended"),
+        ("suspended", DiskEvent::Detach, "detaching"),
+        ("detaching", DiskEvent::Failed, "suspended"),
         ("available", DiskEvent::Extend, "extending"),
         ("in-use", DiskEvent::Extend, "extending"),
         ("available", DiskEvent::Rewrap, "rewrapping"),
@@ -253,6 +325,15 @@ mod tests {
         ("rewrapping", DiskEvent::Done, "in-use"),
         ("rewrapping", DiskEvent::Failed, "available"),
         ("rewrapping", DiskEvent::Failed, "in-use"),
+        ("suspended", DiskEvent::Rewrap, "rewrapping"),
+        ("rewrapping", DiskEvent::Done, "suspended"),
+        ("rewrapping", DiskEvent::Failed, "suspended"),
+        ("available", DiskEvent::Materialize, "materializing"),
+        ("in-use", DiskEvent::Materialize, "materializing"),
+        ("materializing", DiskEvent::Done, "available"),
+        ("materializing", DiskEvent::Done, "in-use"),
+        ("materializing", DiskEvent::Failed, "available"),
+        ("materializing", DiskEvent::Failed, "in-use"),
         ("available", DiskEvent::BackUp, "backing-up"),
         ("in-use", DiskEvent::BackUp, "backing-up"),
         ("extending", DiskEvent::Done, "available"),
@@ -300,11 +381,23 @@ mod tests {
     #[test]
     fn a_disk_that_is_extended_or_rewrapped_returns_to_where_it_was() {
         for start in [S::Available, S::InUse] {
-            for verb in [DiskEvent::Extend, DiskEvent::Rewrap] {
+            for verb in [DiskEvent::Extend, DiskEvent::Rewrap, DiskEvent::Materialize] {
                 let at_work = start.after(verb).unwrap();
                 assert_eq!(at_work.after(DiskEvent::Done), Some(start));
                 assert_eq!(at_work.after(DiskEvent::Failed), Some(start));
             }
+        }
+    }
+
+    /// A verb that is refused after it began leaves a suspended disk without its key.
+    #[test]
+    fn no_failure_gives_a_suspended_disk_its_key_back() {
+        for verb in [DiskEvent::Resume, DiskEvent::Detach, DiskEvent::Rewrap] {
+            let at_work = S::Suspended.after(verb).unwrap();
+            assert_eq!(at_work.after(DiskEvent::Failed), Some(S::Suspended), "{verb:?}");
+        }
+        for verb in [DiskEvent::Attach, DiskEvent::Extend, DiskEvent::BackUp, DiskEvent::Delete] {
+            assert_eq!(S::Suspended.after(verb), None, "{verb:?}");
         }
     }
 }

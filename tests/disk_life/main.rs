@@ -16,6 +16,7 @@ mod names_and_sizes;
 mod restart;
 mod rig;
 mod status;
+mod suspended;
 
 fn main() -> std::process::ExitCode {
     let files = [
@@ -29,6 +30,7 @@ fn main() -> std::process::ExitCode {
         durability::trials(),
         faults::trials(),
         alone::trials(),
+        suspended::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())
 }

@@ -16,6 +16,7 @@ mod rig;
 mod snapshot_faults;
 mod snapshot_threads;
 mod snapshots;
+mod suspension;
 mod tearing;
 
 #[path = "../support/kernel.rs"]

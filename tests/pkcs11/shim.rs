@@ -28,7 +28,9 @@ impl Shim {
 
     /// A state directory on this token; its daemon is not started.
     pub fn prepare(&self, token: &Token) -> Mount {
-        Setup::with(&token.config_with(&self.module())).prepare()
+        // Where the module writes what it counts.
+        let own = format!("[mount]\nsandbox_also = [\"{}\"]\n", self.directory.path().display());
+        Setup::with(&(own + &token.config_with(&self.module()))).prepare()
     }
 
     /// As [`Shim::prepare`], with the daemon started and an agency.

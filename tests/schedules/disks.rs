@@ -271,3 +271,54 @@ fn a_disk_grows_under_its_users() {
         assert_eq!(bytes_of(&*payload).len() as u64, 2 * MIB);
     });
 }
+
+/// Sentences D14, D15: what is acknowledged is durable once the disk is suspended, a flush meanwhile says
+/// the truth, and whoever tries again loses nothing, also when the disk is taken away in between.
+#[test]
+fn a_suspension_loses_nothing_and_ends_with_the_disk() {
+    hold("a suspension loses nothing", 1500, || {
+        let (disk, payload) = disk();
+        let writers = [0_usize, 1].map(|writer| {
+            let (disk, payload) = (disk.clone(), payload.clone());
+            thread::spawn(move || {
+                for step in 1_u8..=2 {
+                    loop {
+                        match disk.write_at(at(writer * SECTOR), &[step; SECTOR]) {
+                            Ok(_) => break,
+                            Err(error) if error.kind() == ErrorKind::Suspended => {
+                                thread::yield_now();
+                            }
+                            Err(error) => return assert_eq!(error.kind(), ErrorKind::Detached),
+                        }
+                    }
+                    if let Err(error) = disk.flush() {
+                        return assert_eq!(error.kind(), ErrorKind::Detached);
+                    }
+                    let range = writer * SECTOR..(writer + 1) * SECTOR;
+                    let sector = opened(range.start, &payload.durable_bytes()[range.clone()]);
+                    assert_eq!(sector, [step; SECTOR], "not durable");
+                }
+            })
+        });
+        let suspender = {
+            let disk = disk.clone();
+            thread::spawn(move || {
+                let changed = disk.suspend().and_then(|()| disk.resume(cipher()));
+                if let Err(error) = changed {
+                    assert_eq!(error.kind(), ErrorKind::Detached);
+                }
+            })
+        };
+        let revoker = {
+            let disk = disk.clone();
+            thread::spawn(move || disk.revoke())
+        };
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        suspender.join().unwrap();
+        revoker.join().unwrap();
+        assert!(disk.is_revoked() && !disk.is_suspended());
+        // Nobody holds the payload any more.
+        drop(disk);
+        assert_eq!(Arc::strong_count(&payload), 1);
+    });
+}

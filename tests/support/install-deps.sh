@@ -14,18 +14,24 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need mkfs.ext4 e2fsprogs
 need e2fsck e2fsprogs
 need mkfs.xfs xfsprogs
+need mkfs.btrfs btrfs-progs
 need losetup mount
 need fusermount3 fuse3
 need fio fio
 need cryptsetup cryptsetup-bin
+need qemu-img qemu-utils
+need nbdkit nbdkit
+need nbdcopy libnbd-bin
 need gcc gcc
 need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
+need systemd-analyze systemd
 need gdb gdb
 need readelf binutils
 
 if [ "${1:-}" = slow ]; then
+    need debootstrap debootstrap
     need qemu-system-x86_64 qemu-system-x86
     need busybox busybox-static
     need grub-mkimage grub-common

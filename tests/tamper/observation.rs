@@ -72,7 +72,8 @@ pub fn observe(world: &World, asked: &Asked) -> Observation {
         .execute(ROOT, Command::DefaultEncryption(DefaultEncryptionCommand::Show))
         .unwrap();
     let agency = running.service.execute(ROOT, Command::Agency(AgencyCommand::Show)).unwrap();
-    let project = format!("{} {}", agency.to_json().unwrap(), default.to_json().unwrap());
+    let json = |reply: &Reply| serde_json::to_string(reply).unwrap();
+    let project = format!("{} {}", json(&agency), json(&default));
     all.seen.insert("project".to_owned(), Ok(project));
     let audit = match running.kms.verify_audit() {
         Ok(report) => match report.fault {

@@ -37,6 +37,8 @@ const fn verb(
 
 /// In a command: a file with material for a key.
 pub const MATERIAL: &str = "MATERIAL";
+/// In a command: a file with the content of a disk.
+pub const IMAGE: &str = "IMAGE";
 
 /// All of them.
 pub const VERBS: &[Verb] = &[
@@ -54,6 +56,7 @@ pub const VERBS: &[Verb] = &[
             &["disk", "create", "new", "--size", "1M", "--encrypted"],
         )
     },
+    verb("import", &[], &["disk", "import", "new", "--raw", IMAGE, "--key", "finance"]),
     verb("attach", &[], &["disk", "attach", "db"]),
     verb("attach_unencrypted", &[], &["disk", "attach", "plain"]),
     verb("detach", &[&["disk", "attach", "db"]], &["disk", "detach", "db"]),
@@ -65,6 +68,7 @@ pub const VERBS: &[Verb] = &[
             &["disk", "detach", "db", "--force"],
         )
     },
+    verb("suspend", &[&["disk", "attach", "db"]], &["disk", "suspend", "db"]),
     verb("extend", &[], &["disk", "extend", "db", "--size", "2M"]),
     verb(
         "extend_attached",

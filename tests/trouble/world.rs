@@ -2,7 +2,7 @@
 
 use super::ledger::Ledger;
 use super::stamp::SECTOR;
-use super::verb::{MATERIAL, Verb};
+use super::verb::{IMAGE, MATERIAL, Verb};
 use crate::support::{Mount, run, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -60,6 +60,7 @@ impl World {
         let world = World { mount, template };
         let material = world.mount.scratch().join("material");
         std::fs::write(&material, [7; 32]).unwrap();
+        std::fs::write(world.mount.scratch().join("image"), [0; 1 << 20]).unwrap();
         run("chmod", &["600", material.to_str().unwrap()]).ok();
         for key in ["finance", "other"] {
             world.mount.evsfs(&["key", "create", key]).ok();
@@ -99,10 +100,13 @@ impl World {
     }
 
     fn command(&self, command: &[&str]) -> crate::support::Output {
-        let material = self.mount.scratch().join("material");
+        let files = [(MATERIAL, "material"), (IMAGE, "image")];
+        let files = files.map(|(word, name)| (word, self.mount.scratch().join(name)));
         let mut words = confirmed(command);
-        for word in words.iter_mut().filter(|word| **word == MATERIAL) {
-            *word = material.to_str().unwrap();
+        for (placeholder, file) in &files {
+            for word in words.iter_mut().filter(|word| *word == placeholder) {
+                *word = file.to_str().unwrap();
+            }
         }
         self.mount.evsfs(&words)
     }

@@ -125,7 +125,8 @@ impl Rig {
         let kernel = Arc::new(FuseKernelCache::default());
         let service = service(&hsm, &state_dir, &mountpoint, kernel.clone());
         service.load().unwrap();
-        let options = MountOptions { mountpoint, allow_other: false, threads: 2 };
+        let source = PathBuf::new();
+        let options = MountOptions { mountpoint, source, allow_other: false, threads: 2 };
         let session = mount(Arc::new(Namespace::new(service)), &options).unwrap();
         let session = session.serve(&kernel).unwrap();
         let rig = Rig { hsm, directory, session: Some(session) };

@@ -37,7 +37,19 @@ const DISK_VALUES: [&str; 16] = [
     "error",
     "io",
 ];
-const DISK_VERBS: [&str; 5] = ["attach", "detach", "extend", "rewrap", "delete"];
+const DISK_VERBS: [&str; 9] = [
+    "attach",
+    "detach",
+    "suspend",
+    "resume",
+    "extend",
+    "rewrap",
+    "finish",
+    "materialize",
+    "delete",
+];
+/// Neither read nor written but while a disk is imported.
+const DISK_DATA: &str = "data";
 const KEY_VALUES: [&str; 18] = [
     "id",
     "state",
@@ -135,6 +147,7 @@ fn every_control_file_has_its_mode() {
     for verb in DISK_VERBS {
         is(&format!("disks/db/{verb}"), 0o200);
     }
+    is(&format!("disks/db/{DISK_DATA}"), 0);
     for key in ["keys/finance", "keys/evs/default"] {
         for value in KEY_VALUES {
             is(&format!("{key}/{value}"), 0o400);
@@ -147,7 +160,7 @@ fn every_control_file_has_its_mode() {
         }
     }
     // Nothing is there that is not in these lists.
-    let mut all: Vec<&str> = DISK_VALUES.into_iter().chain(DISK_VERBS).collect();
+    let mut all: Vec<&str> = DISK_VALUES.into_iter().chain(DISK_VERBS).chain([DISK_DATA]).collect();
     all.sort_unstable();
     assert_eq!(names_in(&mount.control("disks/db")), all);
     let mut all: Vec<&str> = KEY_VALUES.into_iter().chain(KEY_VERBS).chain(KEY_BOTH).collect();

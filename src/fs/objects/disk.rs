@@ -5,6 +5,7 @@ use crate::auth::Caller;
 use crate::disk::Access;
 use crate::error::{Code, Result};
 use crate::fs::files::control_files;
+use crate::fs::handle::Handle;
 use crate::fs::namespace::Namespace;
 use crate::fs::values::{gone, yes_or_no};
 use crate::fs::verbs::{not_written, wants};
@@ -33,8 +34,13 @@ control_files! {
         Io = "io" Value,
         Attach = "attach" Verb,
         Detach = "detach" Verb,
+        Suspend = "suspend" Verb,
+        Resume = "resume" Verb,
         Extend = "extend" Verb,
         Rewrap = "rewrap" Verb,
+        Data = "data" Both,
+        Finish = "finish" Verb,
+        Materialize = "materialize" Verb,
         Delete = "delete" Verb,
     }
 }
@@ -79,16 +85,43 @@ impl Namespace {
                 "force" => Ok(DiskCommand::Detach(name, DetachMode::Forced).into()),
                 _ => Err(wants("detach", "a newline or force")),
             },
+            DiskFile::Suspend if text.is_empty() => Ok(DiskCommand::Suspend(name).into()),
+            DiskFile::Suspend => Err(wants("suspend", "a newline")),
+            DiskFile::Resume if text.is_empty() => Ok(DiskCommand::Resume(name).into()),
+            DiskFile::Resume => Err(wants("resume", "a newline")),
             DiskFile::Extend => {
                 let size = ByteLen::parse(text).map_err(|cause| cause.code(Code::EVS_1010))?;
                 Ok(DiskCommand::Extend(name, size).into())
             }
             DiskFile::Rewrap if text.is_empty() => Ok(DiskCommand::Rewrap(name).into()),
             DiskFile::Rewrap => Err(wants("rewrap", "a newline")),
+            DiskFile::Finish if text.is_empty() => Ok(DiskCommand::FinishImport(name).into()),
+            DiskFile::Finish => Err(wants("finish", "a newline")),
+            DiskFile::Materialize if text.is_empty() => {
+                Ok(DiskCommand::Materialize(name, None).into())
+            }
+            DiskFile::Materialize => Err(wants("materialize", "a newline")),
             DiskFile::Delete if text == name.as_str() => Ok(DiskCommand::Delete(name).into()),
             DiskFile::Delete => Err(wants("delete", "the disk's own name")),
             _ => Err(not_written()),
         }
+    }
+}
+
+impl Namespace {
+    /// Size and permission bits of `data`, which is there while the disk is imported.
+    pub(in crate::fs) fn disk_data(&self, caller: Caller, id: DiskId) -> Result<(u64, u16)> {
+        let entry = self.service().visible_disk(caller, id).ok_or_else(gone)?;
+        let mode = if self.service().awaits_content(id) { 0o600 } else { 0 };
+        let size = entry.state().record.size().get();
+        Ok((size, mode))
+    }
+
+    /// Opens `data`, to write it, and to read again what was written.
+    pub(in crate::fs) fn open_disk_data(&self, caller: Caller, id: DiskId) -> Result<Handle> {
+        let entry = self.service().visible_disk(caller, id).ok_or_else(gone)?;
+        let upload = self.service().open_disk_upload(caller, &entry)?;
+        Ok(Handle::DiskUpload { caller, upload })
     }
 }
 
@@ -113,8 +146,13 @@ fn shown(disk: &DiskInfo, file: DiskFile) -> String {
         DiskFile::Io
         | DiskFile::Attach
         | DiskFile::Detach
+        | DiskFile::Suspend
+        | DiskFile::Resume
         | DiskFile::Extend
         | DiskFile::Rewrap
+        | DiskFile::Data
+        | DiskFile::Finish
+        | DiskFile::Materialize
         | DiskFile::Delete => String::new(),
     };
     value + "\n"

@@ -1,6 +1,7 @@
 //! From an object to the file of its noun.
 
 use super::backup::BackupFile;
+use super::disk::DiskFile;
 use super::image::ImageFile;
 use super::object::{Collection, Object, ObjectFile};
 use crate::auth::{Action, Caller};
@@ -105,6 +106,7 @@ impl Namespace {
         file: ObjectFile,
     ) -> Option<Result<(u64, u16)>> {
         match file {
+            ObjectFile::Disk(id, DiskFile::Data) => Some(self.disk_data(caller, id)),
             ObjectFile::Image(id, ImageFile::Data) => Some(self.image_data(caller, id)),
             ObjectFile::Backup(id, BackupFile::Data) => {
                 Some(self.backup_data(caller, id).map(|mode| (CONTROL_FILE_SIZE, mode)))
@@ -124,6 +126,7 @@ impl Namespace {
         for_writing: bool,
     ) -> Option<Result<Handle>> {
         match file {
+            ObjectFile::Disk(id, DiskFile::Data) => Some(self.open_disk_data(caller, id)),
             ObjectFile::Image(id, ImageFile::Data) => {
                 Some(self.open_image_data(caller, id, for_writing))
             }

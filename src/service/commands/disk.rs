@@ -1,6 +1,7 @@
 //! Commands on disks.
 
 use super::command::Command;
+use super::disk_import::{DiskImport, import};
 use super::disk_source::DiskSource;
 use crate::auth::{Action, Caller, Permit};
 use crate::disk::Access;
@@ -9,6 +10,7 @@ use crate::id::{Alias, Name};
 use crate::service::{DiskEntry, Fields, JobKind, NewJob, Reply, Service, StartedJob};
 use crate::units::{ByteLen, SectorSize};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A command on disks.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +25,14 @@ pub enum DiskCommand {
     Attach(Name, Access),
     /// Flush, wipe the key, take the file away.
     Detach(Name, DetachMode),
+    /// Wipe the key of an attached disk, whose file stays and waits.
+    Suspend(Name),
+    /// Do so with all encrypted disks in use that the caller may use.
+    SuspendAll,
+    /// Open the key of a suspended disk again.
+    Resume(Name),
+    /// Do so with all suspended disks that the caller may use.
+    ResumeAll,
     /// Grow, also while attached.
     Extend(Name, ByteLen),
     /// Wrap the data key by the newest version of its master key.
@@ -30,6 +40,14 @@ pub enum DiskCommand {
     /// Do so with all disks, backups and images the caller may use: a job, of so many data keys a
     /// second.
     RewrapAll(Option<u64>),
+    /// Make one of what comes from elsewhere.
+    Import(DiskImport),
+    /// Its content is complete.
+    FinishImport(Name),
+    /// Open the data key for it to leave evsfs.
+    ExportKey(Name),
+    /// Seal what was never written: a job, of so many bytes a second.
+    Materialize(Name, Option<u64>),
     /// Remove payload and record.
     Delete(Name),
 }
@@ -68,7 +86,7 @@ pub enum DetachMode {
 
 impl DiskCommand {
     pub(super) fn from_words(verb: &str, words: &mut Fields) -> Result<Option<DiskCommand>> {
-        if verb != "create" && words.has("encrypted") {
+        if !matches!(verb, "create" | "import") && words.has("encrypted") {
             return Err(encryption_never_changes());
         }
         Ok(Some(match verb {
@@ -77,11 +95,25 @@ impl DiskCommand {
             "show" => DiskCommand::Show(words.need_name("name")?),
             "attach" => DiskCommand::Attach(words.need_name("name")?, access(words)?),
             "detach" => DiskCommand::Detach(words.need_name("name")?, detach_mode(words)?),
+            "suspend" => match words.take_flag("all")? {
+                Some(true) => DiskCommand::SuspendAll,
+                Some(false) | None => DiskCommand::Suspend(words.need_name("name")?),
+            },
+            "resume" => match words.take_flag("all")? {
+                Some(true) => DiskCommand::ResumeAll,
+                Some(false) | None => DiskCommand::Resume(words.need_name("name")?),
+            },
             "extend" => DiskCommand::Extend(words.need_name("name")?, size(words)?),
             "rewrap" => match words.take_flag("all")? {
                 Some(true) => DiskCommand::RewrapAll(words.take_limit()?),
                 Some(false) | None => DiskCommand::Rewrap(words.need_name("name")?),
             },
+            "import" => DiskCommand::Import(import(words)?),
+            "finish" => DiskCommand::FinishImport(words.need_name("name")?),
+            "export-key" => DiskCommand::ExportKey(words.need_name("name")?),
+            "materialize" => {
+                DiskCommand::Materialize(words.need_name("name")?, words.take_limit()?)
+            }
             "delete" => DiskCommand::Delete(words.need_name("name")?),
             _ => return Ok(None),
         }))
@@ -110,6 +142,20 @@ impl Service {
                 self.must_not_be_system_disk(entry, "detached")?;
                 self.detach(permit, entry, mode)
             }),
+            DiskCommand::Suspend(name) => {
+                self.on_disk(caller, &name, |permit, entry| self.suspend(permit, entry))
+            }
+            DiskCommand::SuspendAll => {
+                let _permit = self.permit(caller, Action::EnterControl)?;
+                Ok(self.describe_disks(&self.suspend_all(caller)?))
+            }
+            DiskCommand::Resume(name) => {
+                self.on_disk(caller, &name, |permit, entry| self.resume(permit, entry))
+            }
+            DiskCommand::ResumeAll => {
+                let _permit = self.permit(caller, Action::EnterControl)?;
+                Ok(self.describe_disks(&self.resume_all(caller)?))
+            }
             DiskCommand::Extend(name, size) => {
                 self.on_disk(caller, &name, |permit, entry| self.extend(permit, entry, size))
             }
@@ -130,13 +176,28 @@ impl Service {
                 })?;
                 Ok(Reply::Started(StartedJob { job: job.id }))
             }
+            DiskCommand::Import(request) => Ok(Reply::Disk(self.import_disk(caller, request)?)),
+            DiskCommand::FinishImport(name) => Ok(Reply::Disk(self.finish_import(caller, &name)?)),
+            DiskCommand::ExportKey(name) => {
+                Ok(Reply::DataKey(Box::new(self.export_data_key(caller, &name)?)))
+            }
+            DiskCommand::Materialize(name, limit) => {
+                Ok(Reply::Started(self.start_materializing(caller, &name, limit)?))
+            }
             DiskCommand::Delete(name) => {
                 let (entry, permit) = self.usable(caller, &name)?;
                 self.must_not_be_system_disk(&entry, "deleted")?;
+                if self.abort_upload(entry.id()) {
+                    return Ok(Reply::DONE);
+                }
                 self.delete(permit, &entry)?;
                 Ok(Reply::DONE)
             }
         }
+    }
+
+    fn describe_disks(&self, entries: &[Arc<DiskEntry>]) -> Reply {
+        Reply::Disks(entries.iter().map(|entry| self.describe_disk(entry)).collect())
     }
 
     /// Works on the disk of that name, if the caller may use it, and answers how it is afterwards.
@@ -163,15 +224,7 @@ pub(super) fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     let from = words.take_text("from")?.map(|text| DiskSource::parse(&text)).transpose()?;
     // Nothing takes long where nothing is copied, and there is nothing to limit.
     let is_filled = from.is_some();
-    let sector_size = match words.take_text("sector_size")? {
-        None => None,
-        Some(text) => {
-            let bytes = text.parse().map_err(|_| {
-                Error::new(ErrorKind::Invalid, format!("sector size {text:?} is not a number"))
-            })?;
-            Some(SectorSize::from_bytes(bytes)?)
-        }
-    };
+    let sector_size = sector_size(words)?;
     Ok(NewDisk {
         name: words.need_name("name")?,
         size: match (words.has("size"), &from) {
@@ -189,7 +242,15 @@ pub(super) fn new_disk(words: &mut Fields) -> Result<NewDisk> {
     })
 }
 
-fn size(words: &mut Fields) -> Result<ByteLen> {
+pub(super) fn sector_size(words: &mut Fields) -> Result<Option<SectorSize>> {
+    let Some(text) = words.take_text("sector_size")? else { return Ok(None) };
+    let bytes = text.parse().map_err(|_| {
+        Error::new(ErrorKind::Invalid, format!("sector size {text:?} is not a number"))
+    })?;
+    SectorSize::from_bytes(bytes).map(Some)
+}
+
+pub(super) fn size(words: &mut Fields) -> Result<ByteLen> {
     ByteLen::parse(&words.need_text("size")?).map_err(|cause| cause.code(Code::EVS_1010))
 }
 

@@ -4,6 +4,7 @@
 mod activity;
 mod attention;
 mod backup;
+mod data_key;
 mod disk;
 mod image;
 mod job;
@@ -16,6 +17,7 @@ mod time;
 pub use activity::{ActivityInfo, DiskActivityInfo, OperationInfo};
 pub use attention::AttentionInfo;
 pub use backup::BackupInfo;
+pub use data_key::DataKeyInfo;
 pub use disk::DiskInfo;
 pub use image::ImageInfo;
 pub use job::JobInfo;

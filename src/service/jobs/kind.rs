@@ -10,6 +10,8 @@ pub enum JobKind {
     RewrapAll,
     /// Makes a disk from a backup or an image.
     DiskCreate,
+    /// Seals what a disk has never been written.
+    Materialize,
     /// Makes an image of a disk.
     ImageCreate,
     /// Makes an image of what was written to it.
@@ -41,6 +43,7 @@ impl JobKind {
         match self {
             JobKind::RewrapAll => "rewrap-all",
             JobKind::DiskCreate => "disk-create",
+            JobKind::Materialize => "materialize",
             JobKind::ImageCreate => "image-create",
             JobKind::ImageImport => "image-import",
             JobKind::ImageCopy => "image-copy",
@@ -56,6 +59,7 @@ impl JobKind {
         match self {
             JobKind::RewrapAll => JobUnit::Keys,
             JobKind::DiskCreate
+            | JobKind::Materialize
             | JobKind::ImageCreate
             | JobKind::ImageImport
             | JobKind::ImageCopy
@@ -69,7 +73,7 @@ impl JobKind {
     /// Whether it can begin anew after the daemon has ended, with the same outcome.
     pub const fn resumes(self) -> bool {
         match self {
-            JobKind::RewrapAll => true,
+            JobKind::RewrapAll | JobKind::Materialize => true,
             JobKind::DiskCreate
             | JobKind::ImageCreate
             | JobKind::ImageImport

@@ -7,7 +7,7 @@ use super::record::JobRecord;
 use super::state::JobEvent;
 use crate::auth::Caller;
 use crate::error::{Error, ErrorKind, Refusal, Result};
-use crate::id::JobId;
+use crate::id::{JobId, Name};
 use crate::records::Records;
 use crate::service::Service;
 use std::sync::Arc;
@@ -74,6 +74,13 @@ impl Service {
         match job.kind() {
             JobKind::RewrapAll => {
                 Some(Box::new(move |service, context| service.rewrap_all(owner, context)))
+            }
+            JobKind::Materialize => {
+                let name = Name::parse(job.subject()).ok()?;
+                Some(Box::new(move |service, context| {
+                    let (entry, _permit) = service.usable(owner, &name)?;
+                    service.materialize(owner, &entry, context)
+                }))
             }
             // What they were making is gone.
             JobKind::DiskCreate

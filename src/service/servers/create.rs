@@ -124,7 +124,7 @@ impl Service {
 
     fn unmake_member(&self, caller: Caller, disk: &DiskEntry) -> Result<()> {
         let permit = || self.permit(caller, Action::UseObject { owner: disk.owner() });
-        if disk.state().status == DiskStatus::InUse {
+        if matches!(disk.state().status, DiskStatus::InUse | DiskStatus::Suspended) {
             self.detach(permit()?, disk, DetachMode::Forced)?;
         }
         self.delete(permit()?, disk)

@@ -62,18 +62,22 @@ impl Service {
     fn detach_all(&self, caller: Caller, disks: &[(Arc<DiskEntry>, DiskRole)]) -> Result<()> {
         let permit =
             |disk: &DiskEntry| self.permit(caller, Action::UseObject { owner: disk.owner() });
-        let mut detached: Vec<(&DiskEntry, Access)> = Vec::new();
+        let mut detached: Vec<(&DiskEntry, Access, bool)> = Vec::new();
         for (disk, _) in disks {
             let attachment = disk.state().attachment.clone();
             let Some(attachment) = attachment else { continue };
-            let access = attachment.access();
+            let (access, suspended) = (attachment.access(), attachment.disk().is_suspended());
             drop(attachment);
             match permit(disk).and_then(|permit| self.detach(permit, disk, DetachMode::WhenIdle)) {
-                Ok(()) => detached.push((disk, access)),
+                Ok(()) => detached.push((disk, access, suspended)),
                 Err(error) => {
-                    for (disk, access) in detached {
-                        let again =
-                            permit(disk).and_then(|permit| self.attach(permit, disk, access));
+                    for (disk, access, suspended) in detached {
+                        let again = permit(disk)
+                            .and_then(|permit| self.attach(permit, disk, access))
+                            .and_then(|()| match suspended {
+                                true => self.suspend(permit(disk)?, disk),
+                                false => Ok(()),
+                            });
                         if let Err(error) = again {
                             log::warn!(
                                 "event=not-attached-again disk={} error=\"{error}\"",
