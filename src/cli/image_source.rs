@@ -29,7 +29,7 @@ const MAX_SIZE: u64 = 64 << 40;
 const PIECE: usize = 1 << 20;
 
 /// An open file, read by its form.
-pub(super) struct ImageSource {
+pub struct ImageSource {
     path: PathBuf,
     size: u64,
     content: Content,

@@ -14,6 +14,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need mkfs.ext4 e2fsprogs
 need e2fsck e2fsprogs
 need mkfs.xfs xfsprogs
+need mkfs.btrfs btrfs-progs
 need losetup mount
 need fusermount3 fuse3
 need fio fio
