@@ -10,7 +10,7 @@ use std::path::Path;
 const DOCUMENT: &str = include_str!("../../docs/INTERFACE.md");
 const NOUNS: [&str; 6] = ["disk", "key", "backup", "image", "server", "job"];
 
-type Names = BTreeSet<String>;
+pub type Names = BTreeSet<String>;
 
 pub fn trials() -> Vec<Trial> {
     let nothing = Needs::Nothing;
@@ -25,7 +25,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn source(path: &str) -> String {
+pub fn source(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned()
@@ -59,13 +59,13 @@ fn section(title: &str) -> &'static str {
 }
 
 /// The rows of a section's table, cell by cell, without its head.
-fn rows(section: &str) -> Vec<Vec<&str>> {
+pub fn rows(section: &str) -> Vec<Vec<&str>> {
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
 /// What stands in code font.
-fn spans(cell: &str) -> impl Iterator<Item = String> + '_ {
+pub fn spans(cell: &str) -> impl Iterator<Item = String> + '_ {
     cell.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
@@ -75,12 +75,12 @@ fn quoted_after<'t>(text: &'t str, before: &str) -> Vec<&'t str> {
 }
 
 #[track_caller]
-fn same(what: &str, documented: &Names, there: &Names) {
+pub fn same(what: &str, documented: &Names, there: &Names) {
     let missing: Vec<_> = there.difference(documented).collect();
     let invented: Vec<_> = documented.difference(there).collect();
     assert!(
         missing.is_empty() && invented.is_empty(),
-        "{what}: docs/INTERFACE.md does not name {missing:?}, and names {invented:?}, which do not exist"
+        "{what}: the document does not name {missing:?}, and names {invented:?}, which do not exist"
     );
 }
 
@@ -258,10 +258,16 @@ fn commands_below(path: &[&str], all: &mut BTreeMap<String, Names>) {
     all.insert(path.join(" "), options);
 }
 
+/// Every command with its options.
+pub fn every_command() -> BTreeMap<String, Names> {
+    let mut all = BTreeMap::new();
+    commands_below(&[], &mut all);
+    assert!(all.len() > 50, "{all:?}");
+    all
+}
+
 fn commands() {
-    let mut there = BTreeMap::new();
-    commands_below(&[], &mut there);
-    assert!(there.len() > 50, "{there:?}");
+    let there = every_command();
     let mut named = BTreeMap::new();
     for row in rows(section("## 4. The command line")) {
         let command = spans(row[0]).next().unwrap();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod interface;
 mod links;
 #[path = "../support/mod.rs"]
@@ -99,6 +100,7 @@ fn main() -> std::process::ExitCode {
             trial(name, needs, move || types_a_section(document, title))
         })
         .collect();
+    trials.extend(answers::trials());
     trials.extend(interface::trials());
     trials.extend(links::trials());
     trials.push(trial("no_section_is_left_untyped", Needs::Nothing, no_section_is_left_untyped));

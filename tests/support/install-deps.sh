@@ -36,6 +36,8 @@ if [ "${1:-}" = slow ]; then
     need debootstrap debootstrap
     need qemu-system-x86_64 qemu-system-x86
     need busybox busybox-static
+    need podman podman
+    need runc runc
     need grub-mkimage grub-common
     need modprobe kmod
     [ -e /usr/lib/grub/i386-pc/boot.img ] || missing="$missing grub-pc-bin"
