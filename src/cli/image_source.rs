@@ -123,7 +123,7 @@ impl ImageSource {
     ///
     /// # Errors
     /// As for [`ImageSource::read`]; what `take` returns.
-    pub fn pour(
+    pub(super) fn pour(
         &mut self,
         transfer: &mut Transfer<'_>,
         mut take: impl FnMut(u64, &[u8]) -> Outcome,
