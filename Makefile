@@ -2,14 +2,15 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-slow test-controls test-kernels bench bench-peers deb install-deps
+.PHONY: help demo test test-slow test-controls test-kernels fuzz bench bench-peers deb install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
-	@echo "make test-slow  the crash and fault suites at length, and a guest in QEMU (docs/RELIABILITY.md)"
+	@echo "make test-slow  the suites of docs/RELIABILITY.md at length, and a guest in QEMU"
 	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
+	@echo "make fuzz       fuzz targets of everything that reads bytes from outside (FUZZ_SECONDS=60 each)"
 	@echo "make bench      speed of the cipher kernels, disks, the control plane, a mount and its backups here"
 	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
 
@@ -39,12 +40,17 @@ test-slow:
 	EVSFS_SLOW=1 $(CARGO) test --test crash --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test secrets --no-fail-fast
+	EVSFS_SLOW=1 $(CARGO) test --test hostile --no-fail-fast -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --test exercisers --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test boot --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --features schedules --test schedules -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test guest -- --nocapture
 
 test-controls: install-deps
 	$(CARGO) test --quiet --test crash -- --nocapture control_
+
+fuzz:
+	@sh fuzz/run.sh
 
 # The compiler decides what goes over the stack, so that is looked at in optimised code.
 test-kernels: install-deps

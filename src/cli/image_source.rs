@@ -29,7 +29,7 @@ const MAX_SIZE: u64 = 64 << 40;
 const PIECE: usize = 1 << 20;
 
 /// An open file, read by its form.
-pub(super) struct ImageSource {
+pub struct ImageSource {
     path: PathBuf,
     size: u64,
     content: Content,
@@ -123,7 +123,7 @@ impl ImageSource {
     ///
     /// # Errors
     /// As for [`ImageSource::read`]; what `take` returns.
-    pub fn pour(
+    pub(super) fn pour(
         &mut self,
         transfer: &mut Transfer<'_>,
         mut take: impl FnMut(u64, &[u8]) -> Outcome,

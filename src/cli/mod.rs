@@ -80,4 +80,5 @@ mod transfer;
 mod umount;
 mod watch_args;
 
+pub use image_source::ImageSource;
 pub use run::run;

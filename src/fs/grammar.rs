@@ -16,7 +16,9 @@ pub fn line(bytes: &[u8]) -> Result<&str> {
     if bytes.len() > MAX_COMMAND {
         return Err(refuse("is longer than 4096 bytes").remedy("write a shorter command"));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| refuse("is not text in UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        refuse("is not text in UTF-8").remedy("write one line of text; `help` says what it may be")
+    })?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     if text.contains(['\0', '\n', '\r']) {
         return Err(refuse("must be a single line")

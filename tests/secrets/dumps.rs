@@ -54,12 +54,14 @@ fn a_core_dump_holds_no_key() {
         let core = std::fs::read(format!("{}.{pid}", core.display())).unwrap();
         let needles = keys.needles();
         // Most of it is zeros, of mappings that were hardly used.
-        for piece in core.chunks(1 << 16).filter(|piece| **piece != [0; 1 << 16]) {
-            expect_none(&needles, piece, &format!("the core, {keeping:?}"));
+        let used: Vec<&[u8]> = core.chunks(4096).filter(|page| **page != [0; 4096]).collect();
+        for page in &used {
+            expect_none(&needles, page, &format!("the core, {keeping:?}"));
         }
         let mut known = Needles::default();
         known.add_text("what is dumped", KNOWN);
-        assert!(!known.find_in(&core).is_empty(), "the core holds nothing");
+        let is_known = |page: &&[u8]| !known.find_in(page).is_empty();
+        assert!(used.iter().any(is_known), "the core holds nothing");
     }
 }
 

@@ -1,6 +1,8 @@
 //! A clock that is ahead of the machine's.
 
 use super::mount::Mount;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,7 +23,9 @@ impl ForwardClock {
             eprintln!("skipped: no gcc to move the clock with");
             return None;
         }
-        Some(ForwardClock { library, switch: directory.join("days-ahead") })
+        let clock = ForwardClock { library, switch: directory.join("days-ahead") };
+        clock.set_back();
+        Some(clock)
     }
 
     /// What a daemon must find in its environment.
@@ -40,11 +44,24 @@ impl ForwardClock {
 
     /// From now on the clock is so many days ahead.
     pub fn set_ahead(&self, days: u32) {
-        std::fs::write(&self.switch, days.to_string()).unwrap();
+        self.set(&days.to_string());
+    }
+
+    /// From now on the clock is so many days behind.
+    pub fn set_behind(&self, days: u32) {
+        self.set(&format!("-{days}"));
     }
 
     /// From now on it is right.
     pub fn set_back(&self) {
-        std::fs::remove_file(&self.switch).unwrap();
+        self.set("0");
+    }
+
+    /// The same file always, since daemons keep it open; the same length too, since they read it at
+    /// any moment.
+    fn set(&self, days: &str) {
+        let mut file =
+            File::options().write(true).create(true).truncate(false).open(&self.switch).unwrap();
+        file.write_all(format!("{days:<12}").as_bytes()).unwrap();
     }
 }

@@ -14,6 +14,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need mkfs.ext4 e2fsprogs
 need e2fsck e2fsprogs
 need mkfs.xfs xfsprogs
+need mkfs.btrfs btrfs-progs
 need losetup mount
 need fusermount3 fuse3
 need fio fio
@@ -26,6 +27,9 @@ need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
 need systemd-analyze systemd
+need rsync rsync
+need sfdisk fdisk
+need qemu-io qemu-utils
 need gdb gdb
 need readelf binutils
 
@@ -33,8 +37,9 @@ if [ "${1:-}" = slow ]; then
     need debootstrap debootstrap
     need qemu-system-x86_64 qemu-system-x86
     need busybox busybox-static
+    need podman podman
+    need runc runc
     need grub-mkimage grub-common
-    need sfdisk fdisk
     need modprobe kmod
     [ -e /usr/lib/grub/i386-pc/boot.img ] || missing="$missing grub-pc-bin"
 fi

@@ -153,6 +153,10 @@ impl World {
         // A job that was killed or failed is told, whatever became of what it worked on.
         if let Some(told) = shape["attention"].as_array_mut() {
             told.retain(|told| told["about"] != "job");
+            // The words have dates of this run; what they are about is elsewhere in the status.
+            for told in told {
+                told.as_object_mut().unwrap().remove("message");
+            }
         }
         scrub(&mut shape);
         Observed { status, shape }

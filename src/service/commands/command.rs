@@ -43,8 +43,16 @@ impl Command {
     /// The command that `op` (`noun.verb`) and its words ask for.
     ///
     /// # Errors
-    /// `invalid` or `out-of-range`, naming the word that is unknown, missing or malformed.
-    pub fn from_request(op: &str, mut words: Fields) -> Result<Command> {
+    /// `invalid` or `out-of-range`, naming the word that is unknown, missing or malformed; with a
+    /// remedy always.
+    pub fn from_request(op: &str, words: Fields) -> Result<Command> {
+        Command::parse(op, words).map_err(|error| match error.suggested_remedy() {
+            Some(_) => error,
+            None => error.remedy("read the file `help` in the control directory, or docs/JSON.md"),
+        })
+    }
+
+    fn parse(op: &str, mut words: Fields) -> Result<Command> {
         let (noun, verb) = op.split_once('.').ok_or_else(|| no_operation(op))?;
         let fields = &mut words;
         let command = match noun {
