@@ -25,6 +25,16 @@ pub fn trials() -> Vec<Trial> {
             d8_after_a_forced_detach_no_data_key_is_anywhere,
         ),
         trial(
+            "while_a_disk_is_suspended_no_data_key_is_anywhere",
+            Needs::Root,
+            while_a_disk_is_suspended_no_data_key_is_anywhere,
+        ),
+        trial(
+            "after_an_export_the_data_key_is_in_protected_memory_or_nowhere",
+            Needs::Root,
+            after_an_export_the_data_key_is_in_protected_memory_or_nowhere,
+        ),
+        trial(
             "k5_after_rotation_and_rewrap_no_data_key_is_anywhere",
             Needs::Root,
             k5_after_rotation_and_rewrap_no_data_key_is_anywhere,
@@ -113,6 +123,31 @@ fn d8_after_a_forced_detach_no_data_key_is_anywhere() {
     expect_no_data_key(&mount, &keys, &["db"], "forced detach");
     assert!(std::os::unix::fs::FileExt::read_at(&open, &mut [0; 512], 0).is_err());
     expect_no_data_key(&mount, &keys, &["db"], "read after it");
+}
+
+/// The disk stays in the mount, and its data key does not stay in memory.
+fn while_a_disk_is_suspended_no_data_key_is_anywhere() {
+    let (mount, keys) = detached(Keeping::Locked);
+    for round in 0..5 {
+        mount.evsfs(&["disk", "attach", "db"]).ok();
+        work_on(&mount, "db");
+        mount.evsfs(&["disk", "suspend", "db"]).ok();
+        expect_no_data_key(&mount, &keys, &["db"], &format!("suspended, {round}"));
+        mount.evsfs(&["disk", "resume", "db"]).ok();
+        work_on(&mount, "db");
+        mount.evsfs(&["disk", "detach", "db"]).ok();
+        expect_no_data_key(&mount, &keys, &["db"], &format!("detached, {round}"));
+    }
+}
+
+/// The data key leaves by the exit door, through the text of an answer.
+fn after_an_export_the_data_key_is_in_protected_memory_or_nowhere() {
+    let (mount, keys) = detached(Keeping::Locked);
+    let file = mount.scratch().join("exported");
+    let file = file.to_str().unwrap();
+    mount.evsfs(&["disk", "export-header", "db", "--format", "dk", "--output", file, "--yes"]).ok();
+    assert!(std::fs::read(file).unwrap().len() >= 64);
+    expect_no_data_key(&mount, &keys, &["db"], "exported");
 }
 
 /// RULES K5: rewrapping opens the data key and wraps it again.
