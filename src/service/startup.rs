@@ -3,9 +3,10 @@
 use super::catalogue::DiskEntry;
 use super::control_plane::Service;
 use super::record::{DiskRecord, Stage};
-use super::servers::{Fate, UnfinishedServers};
+use super::servers::{DiskRole, Fate, UnfinishedServers};
 use super::status::DiskStatus;
 use crate::auth::{Action, Caller};
+use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
 use crate::records::RecordPath;
@@ -91,6 +92,12 @@ impl Service {
                 return Ok(None);
             }
             Stage::Ready => {}
+        }
+        // The deletion of its server detached it and was killed before it was decided upon; nobody
+        // could attach it alone (RULES P1).
+        let is_system = record.server.is_some_and(|member| member.role == DiskRole::System);
+        if is_system && record.attached().is_none() && record.error.is_none() {
+            record.set_attached(Some(Access::ReadWrite));
         }
         let was_attached = record.attached().is_some();
         let entry = Arc::new(DiskEntry::new(record, DiskStatus::Available));

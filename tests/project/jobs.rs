@@ -55,6 +55,7 @@ impl Rig {
     fn over(directory: tempfile::TempDir) -> Rig {
         let service = service(&directory.path().join("state"));
         service.load().unwrap();
+        service.load_jobs().unwrap();
         Rig { directory, service }
     }
 

@@ -79,6 +79,7 @@ impl World {
             kernel: Arc::new(NoKernelCache),
         });
         service.load().unwrap();
+        service.load_jobs().unwrap();
         self.service = Some(service);
     }
 

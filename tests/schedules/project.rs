@@ -68,6 +68,7 @@ impl World {
             kernel: Arc::new(NoKernelCache),
         });
         service.load().unwrap();
+        service.load_jobs().unwrap();
         let world = World { service, _scratch: scratch };
         world.must("agency.create", &[]);
         world.must("key.create", &[("alias", "a")]);

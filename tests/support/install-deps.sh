@@ -27,6 +27,9 @@ need softhsm2-util softhsm2
 need pkcs11-tool opensc
 need strace strace
 need systemd-analyze systemd
+need rsync rsync
+need sfdisk fdisk
+need qemu-io qemu-utils
 need gdb gdb
 need readelf binutils
 
@@ -34,8 +37,9 @@ if [ "${1:-}" = slow ]; then
     need debootstrap debootstrap
     need qemu-system-x86_64 qemu-system-x86
     need busybox busybox-static
+    need podman podman
+    need runc runc
     need grub-mkimage grub-common
-    need sfdisk fdisk
     need modprobe kmod
     [ -e /usr/lib/grub/i386-pc/boot.img ] || missing="$missing grub-pc-bin"
 fi

@@ -112,6 +112,7 @@ impl World {
             kernel: Arc::new(NoKernelCache),
         });
         service.load()?;
+        service.load_jobs()?;
         Ok(Running { service, kms, records })
     }
 

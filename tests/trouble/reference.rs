@@ -92,9 +92,11 @@ pub fn difference(found: &Value, expected: &Value) -> String {
     format!("{} ({found} lines, not {expected})", shown.join("; "))
 }
 
-/// Whether a disk's removal has got so far that it can only be finished.
+/// Whether an object's removal has got so far that it can only be finished.
 pub fn has_half_deleted(shape: &Value) -> bool {
-    shape["disks"].as_array().unwrap().iter().any(|disk| disk["status"] == "error-deleting")
+    ["disks", "backups", "images", "servers"].into_iter().any(|kind| {
+        shape[kind].as_array().unwrap().iter().any(|object| object["status"] == "error-deleting")
+    })
 }
 
 /// Which calls are tried: all in the long form, in the short one each fifth, beginning at another

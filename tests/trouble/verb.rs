@@ -116,6 +116,40 @@ pub const VERBS: &[Verb] = &[
     verb("key_rotation", &[], &["key", "rotation", "finance", "on", "--days", "30"]),
     verb("key_set_alias", &[], &["key", "set-alias", "finance", "money"]),
     verb("key_describe", &[], &["key", "describe", "finance", "ledgers"]),
+    verb("backup_create", &[], &["backup", "create", "db", "b"]),
+    verb(
+        "backup_create_of_an_attached_disk",
+        &[&["disk", "attach", "db"]],
+        &["backup", "create", "db", "b"],
+    ),
+    verb("backup_delete", &[&["backup", "create", "db", "b"]], &["backup", "delete", "b"]),
+    verb(
+        "restore",
+        &[&["backup", "create", "db", "b"]],
+        &["disk", "create", "copy-of-db", "--from", "backup:b", "--key", "finance"],
+    ),
+    verb("image_create", &[], &["image", "create", "i", "--disk", "plain"]),
+    verb("image_import", &[], &["image", "import", "i", IMAGE]),
+    verb(
+        "image_copy",
+        &[&["image", "create", "i", "--disk", "plain"]],
+        &["image", "copy", "i", "sealed", "--encrypted", "--key", "finance"],
+    ),
+    verb(
+        "image_delete",
+        &[&["image", "create", "i", "--disk", "plain"]],
+        &["image", "delete", "i"],
+    ),
+    verb(
+        "server_create",
+        &[&["image", "create", "i", "--disk", "plain"]],
+        &["server", "create", "s", "--image", "i"],
+    ),
+    verb(
+        "server_delete",
+        &[&["image", "create", "i", "--disk", "plain"], &["server", "create", "s", "--image", "i"]],
+        &["server", "delete", "s"],
+    ),
     verb("agency_delete", &[], &["agency", "delete"]),
     verb("agency_create", &[&["agency", "delete"]], &["agency", "create"]),
 ];

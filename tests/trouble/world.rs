@@ -142,10 +142,21 @@ impl World {
     /// What there is now.
     #[track_caller]
     pub fn observe(&self) -> Observed {
-        let status = self.mount.json(&["status"]);
+        let mut status = self.mount.json(&["status"]);
+        for noun in ["backup", "image", "server"] {
+            status[format!("{noun}s")] = self.mount.json(&[noun, "list"]);
+        }
         let mut shape = status.clone();
         for name in ["mountpoint", "state_dir", "version", "pid", "started"] {
             shape.as_object_mut().unwrap().remove(name);
+        }
+        // A job that was killed or failed is told, whatever became of what it worked on.
+        if let Some(told) = shape["attention"].as_array_mut() {
+            told.retain(|told| told["about"] != "job");
+            // The words have dates of this run; what they are about is elsewhere in the status.
+            for told in told {
+                told.as_object_mut().unwrap().remove("message");
+            }
         }
         scrub(&mut shape);
         Observed { status, shape }
@@ -173,11 +184,18 @@ impl World {
             }
             let ledger = match DISKS.iter().find(|(known, ..)| *known == name) {
                 Some((_, number, _)) => Ledger::filled(*number, DISK_BYTES),
-                None => Ledger::new(0, 0),
+                None => match disk["source"].as_str() {
+                    Some("backup:b") => Ledger::filled(number_of("db"), DISK_BYTES),
+                    Some("image:i") => Ledger::filled(number_of("plain"), DISK_BYTES),
+                    _ => Ledger::new(0, 0),
+                },
             };
             let content = std::fs::read(self.mount.mountpoint().join(name)).unwrap();
             assert_eq!(content.len() as u64, disk["size"].as_u64().unwrap(), "{when}: {name}");
             ledger.must_hold(&format!("{when}: {name}"), &content);
+        }
+        for backup in objects(&observed.status, "backups") {
+            self.mount.evsfs(&["backup", "verify", text(backup, "name")]).ok();
         }
     }
 
@@ -217,14 +235,22 @@ impl World {
         assert_eq!(checked.code, 0, "{when}: {}{}", checked.stdout, checked.stderr);
         let found = files_below(self.mount.state_dir());
         let mut wanted = wanted_files(&observed.status);
+        let archives = archives(&observed.status);
         for file in &found {
-            let is_project = wanted.remove(file) || is_of_the_project(file);
+            let is_project = wanted.remove(file)
+                || is_of_the_project(file)
+                || archives.iter().any(|directory| file.starts_with(directory));
             let is_material =
                 file.starts_with("hsm/") && file.ends_with(".key") && verb.may_leave_material;
             assert!(is_project || is_material, "{when}: {file} belongs to nothing");
         }
         assert!(wanted.is_empty(), "{when}: missing: {wanted:?}");
     }
+}
+
+/// What the content of a disk is stamped with.
+fn number_of(disk: &str) -> u32 {
+    DISKS.iter().find(|(name, ..)| *name == disk).unwrap().1
 }
 
 fn confirmed<'a>(command: &[&'a str]) -> Vec<&'a str> {
@@ -271,6 +297,15 @@ fn wanted_files(status: &Value) -> BTreeSet<String> {
         let id = text(disk, "id");
         files.extend([format!("disks/{id}/disk.toml"), format!("disks/{id}/payload")]);
     }
+    for (kind, record) in [("backups", "backup"), ("images", "image")] {
+        for archive in objects(status, kind) {
+            let id = text(archive, "id");
+            files.extend([format!("{kind}/{id}/{record}.toml"), format!("{kind}/{id}/data")]);
+        }
+    }
+    for server in objects(status, "servers") {
+        files.insert(format!("servers/{}.toml", text(server, "id")));
+    }
     for key in objects(status, "keys") {
         let id = text(key, "id");
         files.insert(format!("kms/keys/{id}.toml"));
@@ -282,10 +317,23 @@ fn wanted_files(status: &Value) -> BTreeSet<String> {
     files
 }
 
+/// The directories of backups and images, whose manifests have names of their own, and what is kept
+/// of the changes of disks that have backups.
+fn archives(status: &Value) -> Vec<String> {
+    let of = |kind: &'static str| {
+        objects(status, kind).iter().map(move |archive| format!("{kind}/{}/", text(archive, "id")))
+    };
+    let disks = objects(status, "disks").iter();
+    let changes = disks.map(|disk| format!("disks/{}/changes", text(disk, "id")));
+    of("backups").chain(of("images")).chain(changes).collect()
+}
+
 fn is_of_the_project(file: &str) -> bool {
     let in_kms = file.strip_prefix("kms/").is_some_and(|name| !name.contains('/'));
     matches!(file, "lock" | "ledger" | "daemon.log" | "project.toml" | "hsm/root.key")
         || in_kms && !file.contains(".new-")
+        // A job is remembered after its end, however that came.
+        || file.starts_with("jobs/") && file.ends_with(".toml")
 }
 
 /// Files, and directories that hold nothing, by their paths below `root`.

@@ -128,6 +128,12 @@ fn every_answer() {
     let create = ["disk", "create", "db", "--size", "1M", "--key", "finance"];
     document.check("disk", &mount.json(&create));
     document.check("disk", &mount.json(&["disk", "attach", "db"]));
+    document.check("disk", &mount.json(&["disk", "suspend", "db"]));
+    document.check_all("disk", &mount.json(&["disk", "resume", "--all"]));
+    let dk = mount.scratch().join("dk");
+    let export =
+        ["disk", "export-header", "db", "--format", "dk", "--output", dk.to_str().unwrap()];
+    document.check("exported key", &mount.json(&export));
     document
         .check("disk", &mount.json(&["disk", "create", "plain", "--size", "1M", "--unencrypted"]));
     document.check_all("disk", &mount.json(&["disk", "list"]));

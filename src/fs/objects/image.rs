@@ -80,7 +80,10 @@ impl Namespace {
         let mode = match state.status {
             ImageStatus::Importing => 0o200,
             ImageStatus::Available => 0o400,
-            ImageStatus::Creating | ImageStatus::Rewrapping | ImageStatus::Deleting => 0,
+            ImageStatus::Creating
+            | ImageStatus::Rewrapping
+            | ImageStatus::Deleting
+            | ImageStatus::ErrorDeleting => 0,
         };
         Ok((state.record.size().get(), mode))
     }

@@ -20,10 +20,13 @@ impl Service {
         entry.begin(ImageStatus::Deleting, "be deleted")?;
         let mut record = entry.state().record.clone();
         record.stage = Stage::Deleting;
-        let removed = self.save_image(&record).and_then(|()| self.remove_image_files(record.id));
-        if let Err(error) = removed {
-            // What is left of it can be deleted again.
-            entry.state().status = ImageStatus::Available;
+        if let Err(error) = self.save_image(&record) {
+            entry.state().status = status;
+            return Err(error);
+        }
+        if let Err(error) = self.remove_image_files(record.id) {
+            // Some of it may be gone, and a restart goes on with the rest.
+            entry.state().status = ImageStatus::ErrorDeleting;
             return Err(error);
         }
         self.images.remove(entry);

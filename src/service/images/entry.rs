@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// importing ──finish──▶ creating ──▶ available ──delete──▶ deleting ──▶ (gone)
 ///     │ abort               │ failed      │   ▲                  │ failed
 ///     ▼                     ▼             ▼   │                  ▼
-///   (gone)                (gone)       rewrapping            available
+///   (gone)                (gone)       rewrapping         error-deleting ──delete──▶ deleting
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageStatus {
@@ -28,6 +28,8 @@ pub enum ImageStatus {
     Rewrapping,
     /// Its files are being removed.
     Deleting,
+    /// They could not be removed; its deletion is repeated, by hand or by a restart.
+    ErrorDeleting,
 }
 
 impl ImageStatus {
@@ -39,6 +41,7 @@ impl ImageStatus {
             ImageStatus::Available => "available",
             ImageStatus::Rewrapping => "rewrapping",
             ImageStatus::Deleting => "deleting",
+            ImageStatus::ErrorDeleting => "error-deleting",
         }
     }
 }
@@ -119,7 +122,11 @@ impl ImageEntry {
     /// `wrong-status` while it is being made; `in-use` while somebody reads it; both EVS.1046.
     pub(super) fn begin(&self, status: ImageStatus, verb: &str) -> Result<()> {
         let mut state = self.state.lock();
-        self.must_be(&state, ImageStatus::Available, verb)?;
+        let is_repeated =
+            (state.status, status) == (ImageStatus::ErrorDeleting, ImageStatus::Deleting);
+        if !is_repeated {
+            self.must_be(&state, ImageStatus::Available, verb)?;
+        }
         if state.users > 0 {
             let message = format!("image {:?} is being read", self.name.as_str());
             return Err(Error::new(ErrorKind::InUse, message)
