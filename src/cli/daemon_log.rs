@@ -4,12 +4,13 @@
 //! last. To journald each of them is a field of the entry as well (`journalctl EVSFS_DISK=ID`), and `EVSFS_CODE` is the
 //! code of the error that the line ends with.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use log::{Log, Metadata, Record};
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
@@ -213,8 +214,15 @@ fn open(path: &Path) -> Result<(File, u64)> {
     let opened: OwnedFd = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|cause| Error::io(format!("opening {}", path.display()), cause.into()))?;
     let file = File::from(opened);
-    let len = file.metadata().map_or(0, |meta| meta.len());
-    Ok((file, len))
+    let meta = file
+        .metadata()
+        .map_err(|cause| Error::io(format!("looking at {}", path.display()), cause))?;
+    // Nor is another name of a file of somebody else's written to, or a device.
+    if !meta.is_file() || meta.nlink() > 1 {
+        let text = format!("{} is no file of the log's own", path.display());
+        return Err(Error::new(ErrorKind::Invalid, text).remedy("remove it"));
+    }
+    Ok((file, meta.len()))
 }
 
 #[cfg(test)]
