@@ -19,8 +19,7 @@ evsfs control directory
   disks/NAME/...            one value a file: status size encrypted key key-state ...
   disks/NAME/attach         write: rw, ro, or a newline
   disks/NAME/detach         write: a newline, or force
-  disks/NAME/suspend        write: a newline, to wipe its key; reads and writes of its file wait
-  disks/NAME/resume         write: a newline, to get its key again
+  disks/NAME/suspend, resume  write: a newline, to wipe its key and to get it again
   disks/NAME/extend         write: the new size
   disks/NAME/rewrap         write: a newline, to wrap its key by the newest version of its master key
   disks/NAME/materialize    write: a newline, to seal zeros into what was never written
@@ -38,8 +37,7 @@ evsfs control directory
 
   images/create             write: name=web and disk=db, image=other, or size=10G to write its data
                             [encrypted=yes] [key=ALIAS]
-  images/NAME/data          read: its content, if not encrypted; write: once, while it is imported
-  images/NAME/finish        write: a newline, when all is written and before `data` is closed
+  images/NAME/data, finish  read: its content, if not encrypted; write: once, then a newline to finish
   images/NAME/delete        write: the image's name
   servers/create            write: name=web image=deb [data-disks=\"name=a,size=1G name=b,size=2G\"]
   servers/NAME/delete       write: the server's name [with-data-disks]
@@ -47,8 +45,7 @@ evsfs control directory
   backups/create            write: disk=db [name=NAME] [full=yes] [incremental=yes] [limit=200M]
   backups/NAME/...          one value a file: disk status size stored encrypted key parent chain ...
   backups/NAME/verify       write: a newline
-  backups/NAME/data         read: an export; write: one, once, after import=yes name=NAME in create
-  backups/NAME/finish       write: a newline, when all is written and before `data` is closed
+  backups/NAME/data, finish read: an export; write: one, once, after import=yes name=NAME in create
   backups/NAME/delete       write: the backup's name
 
   jobs/ID/...               one value a file: kind subject state progress done total rate error ...
