@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-slow test-controls test-kernels fuzz bench bench-peers deb install-deps
+.PHONY: help demo test test-slow test-controls test-kernels fuzz bench bench-peers deb static install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
 
 	@echo "make deb        a Debian package, in target/"
+	@echo "make static     one program without libraries, in target/ (loads no PKCS#11 modules)"
 
 demo:
 	@sh examples/quickstart.sh
@@ -60,6 +61,13 @@ test-kernels: install-deps
 	    EVSFS_TEST_KERNEL=$$kernel $(CARGO) test --quiet --no-fail-fast --test disk_model \
 	        --test disk_life --test semantics --test unruly_hsm --test known_answers || exit 1; \
 	done
+
+# Needs: rustup target add x86_64-unknown-linux-musl
+static:
+	$(CARGO) build --release --target x86_64-unknown-linux-musl
+	@mkdir -p target
+	@cp $${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release/evsfs target/evsfs-static
+	@echo target/evsfs-static
 
 deb:
 	$(CARGO) build --release
