@@ -125,8 +125,6 @@ impl Service {
         problem: &str,
         dependants: Dependants,
     ) -> KeyInfo {
-        let foreign_backups = self.foreign_count(caller, dependants.foreign_backups);
-        let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
         KeyInfo {
             id,
             alias,
@@ -141,28 +139,19 @@ impl Service {
             versions: Vec::new(),
             description: problem.to_owned(),
             deletion_waits_until: None,
+            foreign_disks: self.foreign_count(caller, dependants.foreign),
+            foreign_backups: self.foreign_count(caller, dependants.foreign_backups),
+            foreign_images: self.foreign_count(caller, dependants.foreign_images),
             disks: dependants.disks,
             attached_disks: dependants.attached,
-            images: dependants.images,
-            foreign_images,
-            foreign_disks,
             backups: dependants.backups,
-            foreign_backups,
+            images: dependants.images,
         }
     }
 
+    /// How many there are of other owners, for those who may know.
     fn foreign_count(&self, caller: Caller, count: usize) -> Option<usize> {
         self.authority.allows(caller, Action::ManageKeys).then_some(count)
-    }
-
-    /// How many disks and images of other owners there are, for those who may know.
-    fn foreign_counts(
-        &self,
-        caller: Caller,
-        dependants: &Dependants,
-    ) -> (Option<usize>, Option<usize>) {
-        let tell = |count| self.authority.allows(caller, Action::ManageKeys).then_some(count);
-        (tell(dependants.foreign), tell(dependants.foreign_images))
     }
 
     /// A key as replies and control files show it.
@@ -172,7 +161,6 @@ impl Service {
     }
 
     fn key_info(&self, caller: Caller, view: &KeyView, dependants: Dependants) -> KeyInfo {
-        let (foreign_disks, foreign_images) = self.foreign_counts(caller, &dependants);
         let versions = (1..).zip(&view.versions).map(|(version, created)| {
             let Held { disks, backups, images } =
                 dependants.held.get(&version).copied().unwrap_or_default();
@@ -195,13 +183,13 @@ impl Service {
             versions: versions.collect(),
             description: view.description.to_string(),
             deletion_waits_until: self.kms.deletion_waits_until(view).map(shown_time),
-            foreign_disks,
+            foreign_disks: self.foreign_count(caller, dependants.foreign),
             foreign_backups: self.foreign_count(caller, dependants.foreign_backups),
+            foreign_images: self.foreign_count(caller, dependants.foreign_images),
             backups: dependants.backups,
             disks: dependants.disks,
             attached_disks: dependants.attached,
             images: dependants.images,
-            foreign_images,
         }
     }
 }
