@@ -46,8 +46,20 @@ impl Service {
         Ok(())
     }
 
-    /// Whether an archive's data key needs no other wrapping.
-    pub(super) fn is_under_newest_version(&self, archive: &ArchiveRecord) -> bool {
+    /// What comes of the refusal to rewrap an archive that is being read: none, when its data key
+    /// needs no other wrapping.
+    pub(super) fn busy_rewrap(
+        &self,
+        archive: Option<&ArchiveRecord>,
+        refusal: Error,
+    ) -> Result<()> {
+        match archive.is_none_or(|archive| self.is_under_newest_version(archive)) {
+            true => Ok(()),
+            false => Err(refusal),
+        }
+    }
+
+    fn is_under_newest_version(&self, archive: &ArchiveRecord) -> bool {
         archive.sealing().is_none_or(|Sealing { dk, .. }| {
             let keys = self.kms.list();
             keys.iter().any(|key| key.id == dk.key && key.version == dk.version)

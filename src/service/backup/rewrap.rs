@@ -30,12 +30,7 @@ impl Service {
     ) -> Result<()> {
         match self.backups.begin_rewrap(entry) {
             Err(refusal) if refusal.kind() == ErrorKind::InUse => {
-                let state = entry.state();
-                let archive = state.record.archive.as_ref();
-                return match archive.is_none_or(|archive| self.is_under_newest_version(archive)) {
-                    true => Ok(()),
-                    false => Err(refusal),
-                };
+                return self.busy_rewrap(entry.state().record.archive.as_ref(), refusal);
             }
             begun => begun?,
         }

@@ -27,12 +27,7 @@ impl Service {
     ) -> Result<()> {
         match entry.begin(ImageStatus::Rewrapping, "be rewrapped") {
             Err(refusal) if refusal.kind() == ErrorKind::InUse => {
-                let state = entry.state();
-                let archive = state.record.archive.as_ref();
-                return match archive.is_none_or(|archive| self.is_under_newest_version(archive)) {
-                    true => Ok(()),
-                    false => Err(refusal),
-                };
+                return self.busy_rewrap(entry.state().record.archive.as_ref(), refusal);
             }
             begun => begun?,
         }
