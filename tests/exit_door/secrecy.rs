@@ -3,7 +3,7 @@
 use crate::rig::{
     TOOLS, audit_of, disk_with_data, exported, passphrase_file, project, secret_file, text,
 };
-use crate::support::{Mount, Output, run, trial};
+use crate::support::{ALICE, BOTH, KEEPER, Mount, OPERATOR, Output, USERS, run, trial};
 use libtest_mimic::Trial;
 use std::os::unix::fs::PermissionsExt;
 
@@ -16,32 +16,6 @@ pub fn trials() -> Vec<Trial> {
         trial("e3_without_cryptsetup_nothing_is_taken_out", TOOLS, e3_without_cryptsetup),
     ]
 }
-
-const ALICE: u32 = 1000;
-const KEEPER: u32 = 1002;
-const OPERATOR: u32 = 1003;
-const BOTH: u32 = 1004;
-
-const USERS: &str = r#"
-[mount]
-allow_other = true
-[[user]]
-name = "alice"
-uid = 1000
-roles = ["evs-user"]
-[[user]]
-name = "keeper"
-uid = 1002
-roles = ["kms-administrator"]
-[[user]]
-name = "operator"
-uid = 1003
-roles = ["evs-administrator"]
-[[user]]
-name = "both"
-uid = 1004
-roles = ["kms-administrator", "evs-user"]
-"#;
 
 fn as_uid(mount: &Mount, uid: u32, arguments: &[&str]) -> Output {
     let mountpoint = mount.mountpoint();

@@ -1,7 +1,8 @@
 //! Every operation on every path of the tree: its documented errno, and nothing has changed.
 
-use crate::project::{ALICE, OPERATOR, project, tree};
+use crate::project::{project, tree};
 use crate::report;
+use crate::support::{ALICE, OPERATOR};
 use crate::support::{Mount, Needs, as_user, trial};
 use libtest_mimic::Trial;
 use rustix::fs::{

@@ -1,36 +1,10 @@
 //! A mount with several users, their objects, and every path of its tree.
 
-use crate::support::{Mount, Setup, as_user};
+use crate::support::{ALICE, BOB, KEEPER, Mount, OPERATOR, STRANGER, Setup, USERS, as_user};
 use std::path::{Path, PathBuf};
 
-pub const ALICE: u32 = 1000;
-pub const BOB: u32 = 1001;
-pub const KEEPER: u32 = 1002;
-pub const OPERATOR: u32 = 1003;
-pub const STRANGER: u32 = 65534;
 /// Every kind of caller there is.
 pub const CALLERS: [u32; 6] = [0, ALICE, BOB, KEEPER, OPERATOR, STRANGER];
-
-const USERS: &str = r#"
-[mount]
-allow_other = true
-[[user]]
-name = "alice"
-uid = 1000
-roles = ["evs-user"]
-[[user]]
-name = "bob"
-uid = 1001
-roles = ["evs-user"]
-[[user]]
-name = "keeper"
-uid = 1002
-roles = ["kms-administrator"]
-[[user]]
-name = "operator"
-uid = 1003
-roles = ["evs-administrator"]
-"#;
 
 /// A mount where alice has a disk `alice`, attached, a detached one, a backup and an image, and root a
 /// key.

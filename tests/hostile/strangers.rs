@@ -1,7 +1,8 @@
 //! The whole tree as those who have no right to it see it.
 
-use crate::project::{ALICE, BOB, CALLERS, OPERATOR, STRANGER, is_of_alice, project, tree};
+use crate::project::{CALLERS, is_of_alice, project, tree};
 use crate::report;
+use crate::support::{ALICE, BOB, OPERATOR, STRANGER};
 use crate::support::{Mount, Needs, as_user, trial};
 use libtest_mimic::Trial;
 use rustix::fs::{Access, access};

@@ -1,7 +1,8 @@
 //! The same inputs through a mount, by every kind of caller at the same time.
 
 use crate::mutation::Mutator;
-use crate::project::{CALLERS, STRANGER, project};
+use crate::project::{CALLERS, project};
+use crate::support::STRANGER;
 use crate::support::{Mount, Needs, as_user, trial};
 use crate::{is_slow, report};
 use libtest_mimic::Trial;

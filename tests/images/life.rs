@@ -1,7 +1,7 @@
 //! The life of an image: busy disks, interruptions, keys, other users.
 
 use crate::rig::{import, left_in, names_of, raw_image, shown, text};
-use crate::support::{Mount, Needs, Setup, as_user, run, trial, wait_until};
+use crate::support::{Mount, Needs, Setup, USERS, as_user, run, trial, wait_until};
 use libtest_mimic::Trial;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -157,19 +157,6 @@ fn i7_the_key_must_be_enabled() {
     mount.evsfs(&["key", "enable", "finance"]).ok();
     mount.evsfs(&["disk", "create", "d", "--from", "image:a"]).ok();
 }
-
-const USERS: &str = r#"
-[mount]
-allow_other = true
-[[user]]
-name = "alice"
-uid = 1000
-roles = ["evs-user"]
-[[user]]
-name = "bob"
-uid = 1001
-roles = ["evs-user"]
-"#;
 
 /// I8, RULES A5 to A7: Alice's images are hers; files are opened with the caller's rights.
 fn i8_foreign_images_do_not_exist() {

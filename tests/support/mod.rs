@@ -21,4 +21,4 @@ pub use mapping::Mapping;
 pub use mount::{Mount, Setup, is_running, wait_until};
 pub use run::{Output, run};
 pub use trials::{Needs, run_trials, soft_token_module, trial};
-pub use users::as_user;
+pub use users::{ALICE, BOB, BOTH, KEEPER, OPERATOR, STRANGER, USERS, as_user};

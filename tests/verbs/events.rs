@@ -1,7 +1,7 @@
 //! `.evs/events`: what happens, as it happens.
 
 use crate::rig::{as_user, ask, errno, evsfs_as};
-use crate::support::{Mount, Needs, Setup, run, trial, wait_until};
+use crate::support::{Mount, Needs, Setup, USERS, run, trial, wait_until};
 use libtest_mimic::Trial;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -226,19 +226,6 @@ fn a_crash_ends_the_wait() {
     run("umount", &["-l", mount.mountpoint().to_str().unwrap()]).ok();
     mount.start();
 }
-
-const USERS: &str = r#"
-[mount]
-allow_other = true
-[[user]]
-name = "alice"
-uid = 1000
-roles = ["evs-user"]
-[[user]]
-name = "bob"
-uid = 1001
-roles = ["evs-user"]
-"#;
 
 /// RULES A7.
 fn a7_foreign_events() {

@@ -1,7 +1,7 @@
 //! Long work: jobs, how they are watched and cancelled, and what becomes of them when the daemon ends.
 
 use crate::rig::{as_user, ask, errno, evsfs_as, names_in};
-use crate::support::{Mount, Needs, Setup, run, trial, wait_until};
+use crate::support::{Mount, Needs, Setup, USERS, run, trial, wait_until};
 use libtest_mimic::Trial;
 use rustix::io::Errno;
 use serde_json::{Value, json};
@@ -218,23 +218,6 @@ fn a_damaged_record() {
     mount.start();
     assert_eq!(names_in(&mount.control("jobs")), [whole]);
 }
-
-const USERS: &str = r#"
-[mount]
-allow_other = true
-[[user]]
-name = "alice"
-uid = 1000
-roles = ["evs-user"]
-[[user]]
-name = "bob"
-uid = 1001
-roles = ["evs-user"]
-[[user]]
-name = "keeper"
-uid = 1002
-roles = ["kms-administrator"]
-"#;
 
 /// RULES A7: own jobs and own disks in them; an evs-administrator sees and rewraps all.
 fn a7_foreign_jobs_do_not_exist() {

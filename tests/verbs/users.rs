@@ -1,45 +1,14 @@
 //! Who may do what: RULES A1 to A5 and A7.
 
 use crate::rig::{as_user, ask, errno, evsfs_as, names_in, three_lines, try_names_in};
-use crate::support::{Mount, Needs, Setup, trial};
+use crate::support::{
+    ALICE, BOB, BOTH, KEEPER, Mount, Needs, OPERATOR, STRANGER, Setup, USERS, trial,
+};
 use libtest_mimic::Trial;
 use rustix::io::Errno;
 use serde_json::json;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-
-const ALICE: u32 = 1000;
-const BOB: u32 = 1001;
-const KEEPER: u32 = 1002;
-const OPERATOR: u32 = 1003;
-/// Keys and disks of their own.
-const BOTH: u32 = 1004;
-const STRANGER: u32 = 65534;
-
-const USERS: &str = r#"
-[mount]
-allow_other = true
-[[user]]
-name = "alice"
-uid = 1000
-roles = ["evs-user"]
-[[user]]
-name = "bob"
-uid = 1001
-roles = ["evs-user"]
-[[user]]
-name = "keeper"
-uid = 1002
-roles = ["kms-administrator"]
-[[user]]
-name = "operator"
-uid = 1003
-roles = ["evs-administrator"]
-[[user]]
-name = "both"
-uid = 1004
-roles = ["kms-administrator", "evs-user"]
-"#;
 
 pub fn trials() -> Vec<Trial> {
     vec![
