@@ -6,9 +6,15 @@
 #   sh install-deps.sh          what all tests use
 #   sh install-deps.sh slow     and what boots a guest: QEMU, and a kernel in TARGET/tmp/guest/, which
 #                               is unpacked there and not installed
+#
+# No package is removed. QEMU's packages conflict with one another between versions, so they are
+# taken together and from one place: the backports of this Debian when what is installed came from
+# there, and in the slow form when the release's own is older than 9, which is the first that reads a
+# LUKS1 header apart from its payload.
 set -eu
 
 missing=
+qemu=
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 
 need mkfs.ext4 e2fsprogs
@@ -19,7 +25,6 @@ need losetup mount
 need fusermount3 fuse3
 need fio fio
 need cryptsetup cryptsetup-bin
-need qemu-img qemu-utils
 need nbdkit nbdkit
 need nbdcopy libnbd-bin
 need gcc gcc
@@ -29,13 +34,11 @@ need strace strace
 need systemd-analyze systemd
 need rsync rsync
 need sfdisk fdisk
-need qemu-io qemu-utils
 need gdb gdb
 need readelf binutils
 
 if [ "${1:-}" = slow ]; then
     need debootstrap debootstrap
-    need qemu-system-x86_64 qemu-system-x86
     need busybox busybox-static
     need podman podman
     need runc runc
@@ -44,19 +47,69 @@ if [ "${1:-}" = slow ]; then
     [ -e /usr/lib/grub/i386-pc/boot.img ] || missing="$missing grub-pc-bin"
 fi
 
+# Whether a version of QEMU, as Debian numbers them, reads a header apart from its payload.
+is_new_enough() { dpkg --compare-versions "$1" ge 1:9; }
+
+installed_qemu() {
+    dpkg-query -W -f '${db:Status-Status} ${Version}\n' qemu-utils qemu-system-x86 2>/dev/null |
+        sed -n 's/^installed //p'
+}
+
+qemu_is_wanted() {
+    command -v qemu-img >/dev/null 2>&1 && command -v qemu-io >/dev/null 2>&1 || return 0
+    [ "$1" = slow ] || return 1
+    command -v qemu-system-x86_64 >/dev/null 2>&1 || return 0
+    # Made anew only where it is Debian's: another one is its owner's business.
+    for version in $(installed_qemu); do
+        is_new_enough "$version" || return 0
+    done
+    return 1
+}
+
+# Prints the backports' name when QEMU is to come from there.
+qemu_source() {
+    for version in $(installed_qemu); do
+        case $version in *~bpo*) echo "$backports"; return ;; esac
+    done
+    [ "$1" = slow ] || return 0
+    release=$(apt-cache madison qemu-utils | grep -v -- "-backports/" | cut -d '|' -f 2 | head -1)
+    is_new_enough "${release:-0}" || {
+        if apt-cache madison qemu-utils | grep -q "$backports/"; then
+            echo "$backports"
+        else
+            echo "this release's QEMU is older than 9, and apt has no $backports to take another from" >&2
+        fi
+    }
+}
+
+# install FROM PACKAGE...: FROM is a release, or empty for what apt prefers.
 install() {
+    from=${1:+--target-release=$1}
+    shift
+    if [ "$(id -u)" = 0 ]; then
+        echo "installing: $* $from"
+        # shellcheck disable=SC2086
+        apt-get install -y -qq --no-remove --no-install-recommends $from "$@" >/dev/null
+    else
+        echo "not installed: $*"
+        echo "to have them:  sudo apt-get install --no-remove $from $*"
+    fi
+}
+
+install_all() {
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "not installed: $missing $qemu"
+        return
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    backports=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")-backports
+    [ "$(id -u)" != 0 ] || apt-get update -qq >/dev/null 2>&1 || true
     # Sorted and without repeats.
     missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        echo "installing: $missing"
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq >/dev/null 2>&1 || true
-        # shellcheck disable=SC2086
-        apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    else
-        echo "not installed: $missing"
-        echo "to have them:  sudo apt-get install $missing"
-    fi
+    # shellcheck disable=SC2086
+    [ -z "$qemu" ] || install "$(qemu_source "${1:-}")" $qemu
+    # shellcheck disable=SC2086
+    [ -z "${missing# }" ] || install "" $missing
 }
 
 # The kernel of Debian's cloud images, with its modules: small, and made for virtio.
@@ -74,5 +127,11 @@ fetch_kernel() {
     touch "$guest/complete"
 }
 
-[ -z "$missing" ] || install
+if qemu_is_wanted "${1:-}"; then
+    qemu=qemu-utils
+    if [ "${1:-}" = slow ] || command -v qemu-system-x86_64 >/dev/null 2>&1; then
+        qemu="$qemu qemu-system-x86"
+    fi
+fi
+[ -z "$missing$qemu" ] || install_all "${1:-}"
 [ "${1:-}" != slow ] || fetch_kernel
