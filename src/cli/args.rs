@@ -478,6 +478,8 @@ mod tests {
             ("evsfs job cancel 9b1d", "job cancel"),
             ("evsfs events -n 3", "events"),
             ("evsfs disk delete db --yes", "disk delete"),
+            ("evsfs backup export b f --limit 10M", "backup export"),
+            ("evsfs backup import b f --limit 10M", "backup import"),
             ("evsfs key create finance --description money", "key create"),
             ("evsfs key create finance --external", "key create"),
             ("evsfs key list", "key list"),

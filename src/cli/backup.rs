@@ -63,9 +63,11 @@ pub(super) fn run(session: &mut Session<'_>, command: &BackupCommand) -> Outcome
                 format!("backup {name:?} and all it is built upon are as they were written\n")
             })
         }
-        BackupCommand::Export { name, file } => backup_file::export(session, name, file),
-        BackupCommand::Import { name, file } => {
-            backup_file::import(session, name, file, |backup| {
+        BackupCommand::Export { name, file, limit } => {
+            backup_file::export(session, name, file, limit.as_deref())
+        }
+        BackupCommand::Import { name, file, limit } => {
+            backup_file::import(session, name, file, limit.as_deref(), |backup| {
                 table(&Value::Array(vec![backup.clone()]))
             })
         }

@@ -40,6 +40,9 @@ pub(super) enum BackupCommand {
         name: String,
         /// The file, which must not exist; in a directory NAME.evsbackup, and - is standard output
         file: PathBuf,
+        /// Write at most so much a second, such as 200M
+        #[arg(long, value_name = "RATE")]
+        limit: Option<String>,
     },
     /// Make a backup of an exported file, where the root key is the same; needs no other key
     Import {
@@ -47,6 +50,9 @@ pub(super) enum BackupCommand {
         name: String,
         /// The file; in a directory NAME.evsbackup, and - is standard input
         file: PathBuf,
+        /// Read at most so much a second, such as 200M
+        #[arg(long, value_name = "RATE")]
+        limit: Option<String>,
     },
     /// Delete a backup; those built upon it stay whole
     Delete {
@@ -66,7 +72,7 @@ impl BackupCommand {
             BackupCommand::Show { name } => format!("backup {name:?} cannot be shown"),
             BackupCommand::Verify { name, .. } => format!("backup {name:?} is not verified"),
             BackupCommand::Export { name, .. } => format!("backup {name:?} was not exported"),
-            BackupCommand::Import { name, file } => {
+            BackupCommand::Import { name, file, .. } => {
                 format!("backup {name:?} was not made of {}", file.display())
             }
             BackupCommand::Delete { name, .. } => format!("backup {name:?} was not deleted"),

@@ -77,7 +77,7 @@ pub use fields::{FieldValue, Fields};
 pub use images::{
     ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
 };
-pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, NewJob, check_job_record};
+pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, Limit, NewJob, check_job_record};
 pub use kept_changes::{check_kept_changes, remove_changes};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use moving::DiskUpload;

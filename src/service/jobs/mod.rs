@@ -28,6 +28,7 @@ mod users;
 pub use context::JobContext;
 pub use job::Job;
 pub use kind::{JobKind, JobUnit};
+pub use limit::Limit;
 pub use queue::Jobs;
 pub use runner::NewJob;
 pub use startup::check_job_record;
