@@ -192,6 +192,9 @@ pub(super) struct CheckArgs {
     /// Repair what can be repaired without losing data
     #[arg(long)]
     pub repair: bool,
+    /// Say what a repair would do, and change nothing
+    #[arg(long, requires = "repair", conflicts_with = "accept")]
+    pub dry_run: bool,
     /// Take all genuine records as they are, after a part of the state directory was put back from a
     /// copy on purpose; a key that was disabled or deleted since the copy is then what it was
     #[arg(long, conflicts_with = "repair")]
@@ -237,6 +240,9 @@ pub(super) enum KeyCommand {
         /// After how many days, 7 to 1096
         #[arg(long, value_name = "N")]
         days: u32,
+        /// Say which disks, backups and images would be lost, and schedule nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Keep a key that is scheduled for deletion; it is disabled then
     CancelDeletion {
@@ -478,6 +484,8 @@ mod tests {
             ("evsfs job cancel 9b1d", "job cancel"),
             ("evsfs events -n 3", "events"),
             ("evsfs disk delete db --yes", "disk delete"),
+            ("evsfs disk delete db --dry-run", "disk delete"),
+            ("evsfs backup delete b --dry-run", "backup delete"),
             ("evsfs backup export b f --limit 10M", "backup export"),
             ("evsfs backup import b f --limit 10M", "backup import"),
             ("evsfs key create finance --description money", "key create"),
@@ -487,6 +495,7 @@ mod tests {
             ("evsfs key enable finance", "key enable"),
             ("evsfs key disable finance", "key disable"),
             ("evsfs key schedule-deletion finance --days 7", "key schedule-deletion"),
+            ("evsfs key schedule-deletion finance --days 7 --dry-run", "key schedule-deletion"),
             ("evsfs key cancel-deletion finance", "key cancel-deletion"),
             ("evsfs key rotate finance", "key rotate"),
             ("evsfs key rotation finance on --days 90", "key rotation"),
@@ -502,12 +511,14 @@ mod tests {
             ("evsfs agency show", "agency show"),
             ("evsfs agency delete", "agency delete"),
             ("evsfs check --repair -c /f", "check"),
+            ("evsfs check --repair --dry-run", "check"),
             ("evsfs init --root-key passphrase --passphrase-file /p", "init"),
             ("evsfs mount --passphrase-fd 3", "mount"),
             ("evsfs audit show --follow", "audit show"),
             ("evsfs audit verify -c /f --passphrase-file /p", "audit verify"),
             ("evsfs hsm change-passphrase -c /f", "hsm change-passphrase"),
             ("evsfs hsm migrate -c /f --to /g --pin-fd 3", "hsm migrate"),
+            ("evsfs hsm migrate -c /f --to /g --dry-run", "hsm migrate"),
             (
                 "evsfs hsm change-passphrase --passphrase-file /a --new-passphrase-fd 4",
                 "hsm change-passphrase",
@@ -537,6 +548,10 @@ mod tests {
             "evsfs disk attach a b",
             "evsfs key schedule-deletion a",
             "evsfs key schedule-deletion a --days -1",
+            "evsfs key schedule-deletion a --dry-run",
+            "evsfs check --dry-run",
+            "evsfs check --accept --dry-run",
+            "evsfs backup delete b --dry-run --limit 1M",
             "evsfs disk import db",
             "evsfs disk import db --raw f --luks f",
             "evsfs disk import db --raw f --backing /srv/f",

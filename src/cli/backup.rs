@@ -5,6 +5,7 @@ use super::backup_file;
 use super::failure::Outcome;
 use super::job;
 use super::object::Object;
+use super::preview;
 use super::request::Request;
 use super::session::Session;
 use super::table::{Align, Table, facts};
@@ -71,7 +72,10 @@ pub(super) fn run(session: &mut Session<'_>, command: &BackupCommand) -> Outcome
                 table(&Value::Array(vec![backup.clone()]))
             })
         }
-        BackupCommand::Delete { name, work } => {
+        BackupCommand::Delete { name, dry_run: true, .. } => {
+            preview::backup_deletion(session, name)
+        }
+        BackupCommand::Delete { name, dry_run: false, work } => {
             let request = named("backup.delete", name)?;
             session.confirm(&format!("This deletes backup {name:?}"), name)?;
             job::begin(session, request, work, |_| format!("backup {name:?} is deleted\n"))

@@ -58,6 +58,9 @@ pub(super) enum BackupCommand {
     Delete {
         /// The backup
         name: String,
+        /// Say what would be deleted and what is built upon it, and delete nothing
+        #[arg(long, conflicts_with_all = ["limit", "no_wait"])]
+        dry_run: bool,
         #[command(flatten)]
         work: WorkArgs,
     },

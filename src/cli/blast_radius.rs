@@ -90,7 +90,7 @@ pub(super) fn stays_detached(name: &str, disk: &Value) -> Option<String> {
 
 /// `3 disks, 1 attached: db (attached), logs, web. Attached disks go on until detached`; `None`
 /// when there are none.
-fn disks_under(key: &Value) -> Option<String> {
+pub(super) fn disks_under(key: &Value) -> Option<String> {
     match (attachable_under(key), backups_under(key)) {
         (Some(disks), Some(backups)) => Some(format!("{disks}; and {backups}")),
         (disks, backups) => disks.or(backups),

@@ -8,6 +8,7 @@ use super::export_header;
 use super::failure::Outcome;
 use super::job;
 use super::object::Object;
+use super::preview;
 use super::request::Request;
 use super::rewrap;
 use super::session::Session;
@@ -101,7 +102,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &DiskCommand) -> Outcome {
         DiskCommand::Rewrap { name: None, work, .. } => rewrap::all(session, work),
         DiskCommand::Import(args) => disk_import::run(session, args),
         DiskCommand::ExportHeader(args) => export_header::run(session, args),
-        DiskCommand::Delete { name } => {
+        DiskCommand::Delete { name, dry_run: true } => preview::disk_deletion(session, name),
+        DiskCommand::Delete { name, dry_run: false } => {
             let request = named("disk.delete", name)?;
             session.confirm(&format!("This deletes disk {name:?} and all data on it"), name)?;
             let answer = session.call(&request)?;

@@ -62,6 +62,9 @@ pub(super) enum DiskCommand {
     Delete {
         /// The disk
         name: String,
+        /// Say what would be deleted and what would stay, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -115,7 +118,7 @@ impl DiskCommand {
             DiskCommand::Rewrap { name: Some(name), .. } => (name, "was not rewrapped"),
             DiskCommand::Import(args) => (&args.name, "was not imported"),
             DiskCommand::ExportHeader(args) => (&args.name, "was not exported"),
-            DiskCommand::Delete { name } => (name, "was not deleted"),
+            DiskCommand::Delete { name, .. } => (name, "was not deleted"),
         };
         format!("disk {name:?} {what}")
     }

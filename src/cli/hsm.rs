@@ -24,21 +24,36 @@ fn migrate(session: &mut Session<'_>, args: &MigrateArgs) -> Outcome {
     let (old, new) = (daemon::needed_secret(&from), daemon::needed_secret(&to));
     let report = with_secret(session, &args.secret, old, |session, passphrase| {
         with_secret(session, &args.secret, new, |_, pin| {
-            Ok(daemon::migrate((&from, passphrase.as_ref()), (&to, pin.as_ref()))?)
+            let ends = ((&from, passphrase.as_ref()), (&to, pin.as_ref()));
+            Ok(match args.dry_run {
+                true => daemon::preview_migration(ends.0, ends.1)?,
+                false => daemon::migrate(ends.0, ends.1)?,
+            })
         })
     })?;
-    let next = format!("evsfs mount -c {}", to.file.display());
+    let next = match args.dry_run {
+        true => "the same without --dry-run".to_owned(),
+        false => format!("evsfs mount -c {}", to.file.display()),
+    };
+    let moved = if args.dry_run { "would move" } else { "moved" };
     let MoveReport { keys, disks, backups, images } = report;
     let value = json!({
         "keys": keys, "disks": disks, "backups": backups, "images": images, "next": next
     });
     session.answer(&value, |_| {
         format!(
-            "moved {keys} keys and the data keys of {disks} disks, {backups} backups and {images} \
+            "{moved} {keys} keys and the data keys of {disks} disks, {backups} backups and {images} \
              images\nnext: {next}\n"
         )
     })?;
     let (old, new) = (from.file.display(), to.file.display());
+    if args.dry_run {
+        session.note(&format!(
+            "the software HSM is erased by it: copies of the state directory and exported backups that \
+             were made before open no longer; {new} would take the place of {old}"
+        ));
+        return Ok(());
+    }
     session.note(&format!("{new} takes the place of {old} from now on"));
     Ok(())
 }

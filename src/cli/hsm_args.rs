@@ -19,6 +19,10 @@ pub(super) struct MigrateArgs {
     /// The new configuration of the same state directory, with hsm = "pkcs11"
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
+    /// Say what would move, after all checks but those that need something made in the token, and move
+    /// nothing
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub secret: SecretArgs,
 }

@@ -6,6 +6,7 @@ use super::blast_radius::counted;
 use super::failure::Outcome;
 use super::material;
 use super::object::Object;
+use super::preview;
 use super::request::Request;
 use super::session::Session;
 use super::table::{Align, Table, facts};
@@ -80,7 +81,10 @@ pub(super) fn run(session: &mut Session<'_>, command: &KeyCommand) -> Outcome {
                 format!("key {alias:?} is disabled; attached disks go on until they are detached\n")
             })
         }
-        KeyCommand::ScheduleDeletion { alias, days } => {
+        KeyCommand::ScheduleDeletion { alias, days, dry_run: true } => {
+            preview::key_deletion(session, alias, *days)
+        }
+        KeyCommand::ScheduleDeletion { alias, days, dry_run: false } => {
             let request = named("key.schedule-deletion", alias)?.with("days", *days);
             let loss =
                 format!("After {days} days no disk under key {alias:?} can ever be read again");

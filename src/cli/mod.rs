@@ -59,6 +59,7 @@ mod moving_args;
 mod new_file;
 mod object;
 mod pages;
+mod preview;
 mod progress;
 mod prompt;
 mod rates;

@@ -294,6 +294,15 @@ mod tests {
             ),
             ("evsfs backup show b", r#"{"op":"backup.show","name":"b"}"#),
             ("evsfs backup verify b --no-wait", r#"{"op":"backup.verify","name":"b"}"#),
+            ("evsfs disk delete d --dry-run", r#"{"op":"disk.delete","name":"d","dry_run":true}"#),
+            (
+                "evsfs backup delete b --dry-run",
+                r#"{"op":"backup.delete","name":"b","dry_run":true}"#,
+            ),
+            (
+                "evsfs key schedule-deletion a --days 7 --dry-run",
+                r#"{"op":"key.schedule-deletion","alias":"a","days":7,"dry_run":true}"#,
+            ),
             ("evsfs backup delete b --yes --no-wait", r#"{"op":"backup.delete","name":"b"}"#),
             ("evsfs status", r#"{"op":"mount.status"}"#),
         ] {

@@ -42,8 +42,19 @@ pub struct Finding {
     pub problem: String,
     /// What to do about it.
     pub remedy: String,
-    /// Whether `--repair` has put it right.
-    pub repaired: bool,
+    /// Whether `--repair` puts it right.
+    pub mending: Mending,
+}
+
+/// What becomes of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mending {
+    /// It takes a person.
+    ByHand,
+    /// A repair would put it right.
+    Possible,
+    /// It was put right.
+    Done,
 }
 
 /// What a check may change.
@@ -86,7 +97,7 @@ pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> R
             file: directory,
             problem: "a move of the keys that was interrupted left this directory".to_owned(),
             remedy: REPAIR.to_owned(),
-            repaired: repair,
+            mending: Mending::by(mode),
         });
     }
     let keys = examine_keys(&records)?;
@@ -153,7 +164,7 @@ impl Disk<'_> {
                 file: payloads.directory_of(id),
                 problem: "a crash left this directory, which holds nothing".to_owned(),
                 remedy: REPAIR.to_owned(),
-                repaired: repair,
+                mending: Mending::by(self.mode),
             });
             return Ok(());
         }
@@ -174,7 +185,7 @@ impl Disk<'_> {
                 file: file.to_owned(),
                 problem: format!("disk {name:?} was left half-made or half-deleted"),
                 remedy: REPAIR.to_owned(),
-                repaired: repair,
+                mending: Mending::by(self.mode),
             });
             return Ok(());
         }
@@ -203,7 +214,7 @@ impl Disk<'_> {
             file: directory.join("changes.toml"),
             problem: error.explained(),
             remedy: "evsfs check --repair; the next backup then reads the whole disk".to_owned(),
-            repaired: repair,
+            mending: Mending::by(self.mode),
         });
         Ok(())
     }
@@ -223,19 +234,29 @@ fn has_key(keys: &KeyFindings, id: KeyId) -> bool {
     keys.keys.iter().any(|key| key.id == id) || keys.damaged.iter().any(|key| key.id == Some(id))
 }
 
+impl Mending {
+    /// Of what a repair puts right, in a check of this mode.
+    fn by(mode: CheckMode) -> Mending {
+        match mode {
+            CheckMode::Repair => Mending::Done,
+            CheckMode::Look | CheckMode::Accept => Mending::Possible,
+        }
+    }
+}
+
 impl Finding {
     fn of_lost_key(file: &Path, what: &str, last: &str) -> Finding {
         Finding {
             file: file.to_owned(),
             problem: format!("the key of {what} is gone"),
             remedy: format!("the data cannot be restored; {last}"),
-            repaired: false,
+            mending: Mending::ByHand,
         }
     }
 
     fn of_key(key: &DamagedKey) -> Finding {
         let DamagedKey { file, problem, remedy, .. } = key.clone();
-        Finding { file, problem, remedy, repaired: false }
+        Finding { file, problem, remedy, mending: Mending::ByHand }
     }
 }
 
@@ -248,7 +269,7 @@ impl CheckReport {
                 file: config.state_dir.join(path.as_str()),
                 problem: "this was not what the ledger of records knew".to_owned(),
                 remedy: "none: the ledger knows it now as it is".to_owned(),
-                repaired: true,
+                mending: Mending::Done,
             });
         }
         let records = open_records(config, hsm)?;
@@ -286,7 +307,7 @@ impl CheckReport {
                     file: place,
                     problem,
                     remedy: REPAIR.to_owned(),
-                    repaired: repair,
+                    mending: Mending::by(*mode),
                 }),
                 // The message names the file.
                 Err(error) => self.add(place, &error),
@@ -322,7 +343,7 @@ impl CheckReport {
                 .suggested_remedy()
                 .unwrap_or("put the file back from a copy of the state directory")
                 .to_owned(),
-            repaired: false,
+            mending: Mending::ByHand,
         });
     }
 }

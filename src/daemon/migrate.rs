@@ -9,7 +9,7 @@
 //! The records of disks, backups and images hold data keys; another kind of record that holds one has
 //! to be added in [`stage`].
 
-use super::assembly::token_settings;
+use super::assembly::{look_at_records, token_settings};
 use super::hsm_secret::{HsmSecret, demand};
 use super::state_dir;
 use crate::archive::{ArchiveRecord, Sealing};
@@ -17,8 +17,11 @@ use crate::config::{Config, HsmChoice, RootKeyProtection};
 use crate::crypto::{SecretText, WrappedDk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Uid;
-use crate::kms::{Actor, Hsm, KeyMove, Pkcs11Hsm, RootKeyFile, SoftHsm, is_audit, move_audit};
-use crate::records::{DirStore, PrivateDir, RecordPath, Records};
+use crate::kms::{
+    Actor, Hsm, KeyMove, Pkcs11Hsm, Pkcs11Settings, RootKeyFile, SoftHsm, check_audit_to_move,
+    is_audit, move_audit,
+};
+use crate::records::{DirStore, MemoryStore, PrivateDir, RecordPath, Records};
 use crate::service::{BackupRecord, DiskRecord, ImageRecord};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -56,39 +59,17 @@ pub fn migrate(
     from: (&Config, Option<&SecretText>),
     to: (&Config, Option<&SecretText>),
 ) -> Result<MoveReport> {
-    let ((from, passphrase), (to, pin)) = (from, to);
-    let state_dir = &from.state_dir;
-    if *state_dir != to.state_dir {
-        let (old, new) = (from.file.display(), to.file.display());
-        let message = format!("{old} and {new} have different state directories");
-        return Err(Error::new(ErrorKind::Invalid, message)
-            .remedy(format!("set state_dir = {state_dir:?} in {new}")));
-    }
-    let HsmChoice::Soft { root_key_file, protection } = &from.kms.hsm else {
-        return Err(wrong_hsm(from, "soft"));
-    };
-    let HsmChoice::Pkcs11 { module, token, pin_file } = &to.kms.hsm else {
-        return Err(wrong_hsm(to, "pkcs11"));
-    };
+    let state_dir = &from.0.state_dir;
+    let (root_key_file, token) = ends_of_move(from.0, to)?;
     state_dir::check_privacy(state_dir)?;
     let _lock = state_dir::lock(state_dir)?;
     let mut report = MoveReport::default();
     if !is_complete(state_dir) {
-        let hsm_dir = state_dir.join("hsm");
-        let old = match protection {
-            _ if !root_key_file.exists() => return Err(nothing_to_move(root_key_file, to)),
-            RootKeyProtection::FilePermissions => SoftHsm::open(root_key_file, &hsm_dir)?,
-            RootKeyProtection::Passphrase => {
-                let passphrase = demand(passphrase, HsmSecret::Passphrase)?;
-                let root = RootKeyFile::at(root_key_file).open_with_passphrase(passphrase)?;
-                SoftHsm::with_root(root, &hsm_dir)?
-            }
-        };
-        let settings = || token_settings(module, token, pin_file.as_deref(), pin);
-        let new = match Pkcs11Hsm::open(settings()?) {
+        let old = open_old(from, to.0)?;
+        let new = match Pkcs11Hsm::open(token()?) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Pkcs11Hsm::initialise(settings()?)?;
-                Pkcs11Hsm::open(settings()?)?
+                Pkcs11Hsm::initialise(token()?)?;
+                Pkcs11Hsm::open(token()?)?
             }
             opened => opened?,
         };
@@ -96,6 +77,79 @@ pub fn migrate(
     }
     finish(state_dir, root_key_file, &mut || Ok(()))?;
     Ok(report)
+}
+
+/// What [`migrate`] would move. The token is found, and the PIN tried; every record is read, and every
+/// data key opened by the software HSM; nothing is written anywhere.
+///
+/// # Errors
+/// As [`migrate`].
+pub fn preview_migration(
+    from: (&Config, Option<&SecretText>),
+    to: (&Config, Option<&SecretText>),
+) -> Result<MoveReport> {
+    let state_dir = &from.0.state_dir;
+    let (_root_key_file, token) = ends_of_move(from.0, to)?;
+    state_dir::check_privacy(state_dir)?;
+    let _lock = state_dir::lock(state_dir)?;
+    if is_complete(state_dir) {
+        return Ok(MoveReport::default());
+    }
+    let old = open_old(from, to.0)?;
+    match Pkcs11Hsm::open(token()?) {
+        // It would be initialised.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        opened => drop(opened?),
+    }
+    let records = look_at_records(from.0, &old)?;
+    let nowhere = Records::open(Arc::new(MemoryStore::default()), old.record_key()?)?;
+    let moving = KeyMove::of_keys(&old, None, &records, &nowhere, jiff::Timestamp::now())?;
+    check_audit_to_move(&records)?;
+    move_records(state_dir, &records, &nowhere, &moving, &mut || Ok(()))
+}
+
+/// The settings of a token, made as often as it is opened.
+type TokenOf<'a> = Box<dyn Fn() -> Result<Pkcs11Settings> + 'a>;
+
+/// The root key that is left, and the token that is moved to.
+fn ends_of_move<'a>(
+    from: &'a Config,
+    to: (&'a Config, Option<&'a SecretText>),
+) -> Result<(&'a Path, TokenOf<'a>)> {
+    let (to, pin) = to;
+    let state_dir = &from.state_dir;
+    if *state_dir != to.state_dir {
+        let (old, new) = (from.file.display(), to.file.display());
+        let message = format!("{old} and {new} have different state directories");
+        return Err(Error::new(ErrorKind::Invalid, message)
+            .remedy(format!("set state_dir = {state_dir:?} in {new}")));
+    }
+    let HsmChoice::Soft { root_key_file, .. } = &from.kms.hsm else {
+        return Err(wrong_hsm(from, "soft"));
+    };
+    let HsmChoice::Pkcs11 { module, token, pin_file } = &to.kms.hsm else {
+        return Err(wrong_hsm(to, "pkcs11"));
+    };
+    let settings = move || token_settings(module, token, pin_file.as_deref(), pin);
+    Ok((root_key_file, Box::new(settings)))
+}
+
+/// Opens the HSM that is left.
+fn open_old(from: (&Config, Option<&SecretText>), to: &Config) -> Result<SoftHsm> {
+    let (from, passphrase) = from;
+    let HsmChoice::Soft { root_key_file, protection } = &from.kms.hsm else {
+        return Err(wrong_hsm(from, "soft"));
+    };
+    let hsm_dir = from.state_dir.join("hsm");
+    match protection {
+        _ if !root_key_file.exists() => Err(nothing_to_move(root_key_file, to)),
+        RootKeyProtection::FilePermissions => SoftHsm::open(root_key_file, &hsm_dir),
+        RootKeyProtection::Passphrase => {
+            let passphrase = demand(passphrase, HsmSecret::Passphrase)?;
+            let root = RootKeyFile::at(root_key_file).open_with_passphrase(passphrase)?;
+            SoftHsm::with_root(root, &hsm_dir)
+        }
+    }
 }
 
 /// Refuses to work on a state directory half of whose records are of the old HSM.
@@ -143,10 +197,31 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
     let records = Records::open(Arc::new(DirStore::open(state_dir)?), old.record_key()?)?;
     let moved = Records::open(Arc::new(DirStore::open(&staging)?), new.record_key()?)?;
     step()?;
-    let moving = KeyMove::of_keys(old, new, &records, &moved, jiff::Timestamp::now())?;
-    let mut report = MoveReport { keys: moving.count(), ..MoveReport::default() };
+    let moving = KeyMove::of_keys(old, Some(new), &records, &moved, jiff::Timestamp::now())?;
     let actor = Actor::User(Uid::new(rustix::process::geteuid().as_raw()));
     move_audit(&records, &moved, actor, jiff::Timestamp::now())?;
+    let report = move_records(state_dir, &records, &moved, &moving, step)?;
+    step()?;
+    // A record whose place is not durable yet would be put there by an opening of `moving/`, which
+    // nobody will do.
+    for path in record_paths(&staging)? {
+        if let Some(parent) = staging.join(path.as_str()).parent() {
+            sync(parent)?;
+        }
+    }
+    directory.replace(COMPLETE, b"")?;
+    Ok(report)
+}
+
+/// Writes all records but those of keys and the audit log into `moved`, with their data keys moved.
+fn move_records(
+    state_dir: &Path,
+    records: &Records,
+    moved: &Records,
+    moving: &KeyMove<'_>,
+    step: Step<'_>,
+) -> Result<MoveReport> {
+    let mut report = MoveReport { keys: moving.count(), ..MoveReport::default() };
     for path in record_paths(state_dir)? {
         step()?;
         let text = path.as_str();
@@ -190,18 +265,9 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
                 report.images += usize::from(move_archive(&mut record.archive)?);
                 moved.save(&path, &record)?;
             }
-            _ => records.copy_to(&moved, &path)?,
+            _ => records.copy_to(moved, &path)?,
         }
     }
-    step()?;
-    // A record whose place is not durable yet would be put there by an opening of `moving/`, which
-    // nobody will do.
-    for path in record_paths(&staging)? {
-        if let Some(parent) = staging.join(path.as_str()).parent() {
-            sync(parent)?;
-        }
-    }
-    directory.replace(COMPLETE, b"")?;
     Ok(report)
 }
 

@@ -21,10 +21,10 @@ pub use crate::sys::{
     wait_for_termination,
 };
 pub use audit::verify_audit;
-pub use check::{CheckMode, CheckReport, Finding, check};
+pub use check::{CheckMode, CheckReport, Finding, Mending, check};
 pub use doctor::{Check, Health, PROBE_TOKEN, checkup, probe_token};
 pub use hsm_secret::{HsmSecret, needed_secret};
 pub use init::{InitReport, OfflineRootKey, init};
-pub use migrate::{MoveReport, migrate};
+pub use migrate::{MoveReport, migrate, preview_migration};
 pub use serve::{Ready, serve};
 pub use unmounter::serve_unmounts;

@@ -3,7 +3,7 @@
 
 use super::audit_entry::{Actor, AuditEvent, NO_DIGEST, OK};
 use super::audit_log::{AuditLog, Draft, Place, anchor_path, log_path};
-use super::audit_verify::verify_audit_offline;
+use super::audit_verify::{AuditReport, verify_audit_offline};
 use super::audit_walk::{Step, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::records::{RecordPath, Records};
@@ -17,14 +17,13 @@ pub fn is_audit(path: &RecordPath) -> bool {
     [log_path(), anchor_path()].iter().flatten().any(|audit| audit == path)
 }
 
-/// Seals all entries anew under the record key of `moved`, and adds one that says so. A project
-/// without a log stays without.
+/// Refuses a log that is not whole, which no move repairs; `None` where there is none yet.
 ///
 /// # Errors
-/// `integrity` for a log that is not whole, which would look as if it were; what the stores report.
-pub fn move_audit(records: &Records, moved: &Records, actor: Actor, now: Timestamp) -> Result<()> {
+/// `integrity`; what the store reports.
+pub fn check_audit_to_move(records: &Records) -> Result<Option<AuditReport>> {
     if records.load::<Place>(&anchor_path()?)?.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     let report = verify_audit_offline(records)?;
     if let Some(fault) = report.fault {
@@ -33,6 +32,16 @@ pub fn move_audit(records: &Records, moved: &Records, actor: Actor, now: Timesta
                       without them; the new log says for ever that it does not begin at the beginning";
         return Err(Error::new(ErrorKind::Integrity, message).remedy(remedy));
     }
+    Ok(Some(report))
+}
+
+/// Seals all entries anew under the record key of `moved`, and adds one that says so. A project
+/// without a log stays without.
+///
+/// # Errors
+/// `integrity` for a log that is not whole, which would look as if it were; what the stores report.
+pub fn move_audit(records: &Records, moved: &Records, actor: Actor, now: Timestamp) -> Result<()> {
+    let Some(report) = check_audit_to_move(records)? else { return Ok(()) };
     let path = log_path()?;
     let end = records.log_len(&path)? - report.torn_bytes;
     let mut walk = Walk::whole(records, end);

@@ -41,19 +41,34 @@ impl Kms {
             AuditEvent::ScheduleKeyDeletion,
             alias,
             |_| Operation::ScheduleDeletion,
-            |_, key| {
-                if !DELETION_DAYS.contains(&days) {
-                    return Err(days_out_of_range(days));
-                }
-                let date = self
-                    .deadlines
-                    .start_of_new()
-                    .checked_add(DAY.saturating_mul(days))
-                    .map_err(|cause| days_out_of_range(days).caused_by(cause))?;
-                key.deletion_date = Some(date);
-                Ok(())
-            },
+            |_, key| self.set_deletion_date(key, days),
         )
+    }
+
+    /// The key as [`Kms::schedule_deletion`] would leave it, which is refused what that is refused.
+    /// Nothing is written or recorded.
+    ///
+    /// # Errors
+    /// As [`Kms::schedule_deletion`].
+    pub fn preview_deletion(&self, alias: &Alias, days: u32) -> Result<KeyView> {
+        self.deadlines.observe();
+        let mut key = self.key_to_alter(alias)?;
+        key.apply(Operation::ScheduleDeletion)?;
+        self.set_deletion_date(&mut key, days)?;
+        Ok(key.view())
+    }
+
+    fn set_deletion_date(&self, key: &mut Key, days: u32) -> Result<()> {
+        if !DELETION_DAYS.contains(&days) {
+            return Err(days_out_of_range(days));
+        }
+        let date = self
+            .deadlines
+            .start_of_new()
+            .checked_add(DAY.saturating_mul(days))
+            .map_err(|cause| days_out_of_range(days).caused_by(cause))?;
+        key.deletion_date = Some(date);
+        Ok(())
     }
 
     /// Keeps a key after all. It is disabled then, or waits for its material if it has none.

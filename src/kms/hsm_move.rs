@@ -24,20 +24,22 @@ use std::collections::BTreeMap;
 /// are put in their place, nothing that the old module holds is touched.
 pub struct KeyMove<'a> {
     old: &'a SoftHsm,
-    new: &'a dyn Hsm,
+    /// Nothing is made when there is none.
+    new: Option<&'a dyn Hsm>,
     /// The version of each key that has material in the new module.
     versions: BTreeMap<KeyId, u32>,
 }
 
 impl<'a> KeyMove<'a> {
     /// Makes material in the new module for all keys that have some in the old one, and writes all
-    /// keys as they will be into `moved`.
+    /// keys as they will be into `moved`. Without a new module it does what can be done without one:
+    /// all that the old one is asked for.
     ///
     /// # Errors
     /// `integrity` naming the record that was edited; what the modules and the stores report.
     pub fn of_keys(
         old: &'a SoftHsm,
-        new: &'a dyn Hsm,
+        new: Option<&'a dyn Hsm>,
         records: &Records,
         moved: &Records,
         now: Timestamp,
@@ -59,18 +61,22 @@ impl<'a> KeyMove<'a> {
                 key.rotated.push(now);
                 key.oldest = key.version;
                 let cmk = CmkVersion { key: key.id, version: key.version };
-                // Of an earlier try, which nothing depends on.
-                self.new.destroy(cmk)?;
-                self.new.generate(cmk)?;
+                if let Some(new) = self.new {
+                    // Of an earlier try, which nothing depends on.
+                    new.destroy(cmk)?;
+                    new.generate(cmk)?;
+                }
                 self.versions.insert(key.id, key.version);
             }
             (Material::Present, Origin::External) => {
                 let cmk = CmkVersion { key: key.id, version: key.version };
-                self.new.destroy(cmk)?;
                 let material = self.old.copy_of(cmk)?;
-                self.new.import(cmk, &material)?;
-                let tag = self.new.record_key()?.tag(&digest_label(key.id), material.expose());
-                key.material_digest = Some(to_hex(&tag));
+                if let Some(new) = self.new {
+                    new.destroy(cmk)?;
+                    new.import(cmk, &material)?;
+                    let tag = new.record_key()?.tag(&digest_label(key.id), material.expose());
+                    key.material_digest = Some(to_hex(&tag));
+                }
                 self.versions.insert(key.id, key.version);
             }
             // The digest of material that is not here cannot be made under another record key.
@@ -85,8 +91,8 @@ impl<'a> KeyMove<'a> {
         self.versions.len()
     }
 
-    /// The data key of a disk, wrapped by the new module; `None` for one whose master key has no
-    /// material, which stays as it is.
+    /// The data key of a disk, wrapped by the new module if there is one; `None` for one whose master
+    /// key has no material, which stays as it is.
     ///
     /// # Errors
     /// `wrong-context` with KMS.0208 when it was edited; what the modules report.
@@ -101,7 +107,8 @@ impl<'a> KeyMove<'a> {
         let context = |version| associated_data(disk, key, version, sector_size);
         let old = CmkVersion { key, version: wrapped.version };
         let dk = self.old.unwrap_dk(old, &context(wrapped.version), &wrapped.bytes)?;
-        let bytes = self.new.wrap_dk(CmkVersion { key, version }, &context(version), &dk)?;
+        let Some(new) = self.new else { return Ok(Some(wrapped.clone())) };
+        let bytes = new.wrap_dk(CmkVersion { key, version }, &context(version), &dk)?;
         Ok(Some(WrappedDk { key, version, bytes }))
     }
 }

@@ -207,12 +207,7 @@ impl Kms {
         self.recorded(event, |recording| {
             recording.of_alias(alias);
             let change = self.ring.change();
-            let mut key = self.ring.find(alias)?;
-            self.ring.check_record(key.id)?;
-            self.refuse_past_deadline(&key)?;
-            if self.has_expired(&key) {
-                key.expire()?;
-            }
+            let mut key = self.key_to_alter(alias)?;
             key.apply(operation(&key))?;
             edit(&change, &mut key)?;
             recording.allow()?;
@@ -220,6 +215,17 @@ impl Kms {
             log::info!("event=key-changed key={} state={}", key.id, key.state);
             Ok(key.view())
         })
+    }
+
+    /// A key as it is at this moment, which is to be changed.
+    pub(super) fn key_to_alter(&self, alias: &Alias) -> Result<Key> {
+        let mut key = self.ring.find(alias)?;
+        self.ring.check_record(key.id)?;
+        self.refuse_past_deadline(&key)?;
+        if self.has_expired(&key) {
+            key.expire()?;
+        }
+        Ok(key)
     }
 
     /// Refuses a key whose deadline has passed although nobody swept it away yet.

@@ -62,7 +62,7 @@ mod state;
 mod upload;
 
 pub use audit_entry::{Actor, AuditEntry, AuditEvent};
-pub use audit_move::{is_audit, move_audit, record_acceptance};
+pub use audit_move::{check_audit_to_move, is_audit, move_audit, record_acceptance};
 pub use audit_verify::{AuditFault, AuditReport, verify_audit_offline};
 pub use calls::{CallOutcome, KmsCalls};
 pub use damaged_key::{DamagedKey, KeyFindings, examine_keys};

@@ -25,6 +25,14 @@ impl Service {
         Ok(())
     }
 
+    /// Refuses what [`Service::delete`] would refuse before it removes anything.
+    pub(super) fn check_deletion(&self, entry: &DiskEntry) -> Result<()> {
+        self.check_record_to_delete(entry)?;
+        let status = entry.state().status;
+        status.moved_by(DiskEvent::Delete, entry.name())?;
+        Ok(())
+    }
+
     /// Before the status moves on, since it would say then that the disk is half-deleted. In every
     /// other status somebody writes the record, or it has gone already.
     fn check_record_to_delete(&self, entry: &DiskEntry) -> Result<()> {

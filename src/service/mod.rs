@@ -68,16 +68,18 @@ pub use commands::{
 };
 pub use control_plane::{Parts, Service};
 pub use describe::{
-    ActivityInfo, AgencyInfo, AttentionInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo,
-    DiskActivityInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, OperationInfo,
-    ServerInfo, StatusInfo, VersionInfo,
+    ActivityInfo, AgencyInfo, AttentionInfo, BackupDeletionInfo, BackupInfo, DataKeyInfo,
+    DefaultEncryptionInfo, DiskActivityInfo, DiskDeletionInfo, DiskInfo, ImageInfo,
+    ImportParametersInfo, JobInfo, KeyInfo, OperationInfo, ServerInfo, StatusInfo, VersionInfo,
 };
 pub use events::{Event, EventReader, Events};
 pub use fields::{FieldValue, Fields};
 pub use images::{
     ImageContent, ImageEntry, ImageRecord, ImageStatus, ImageUpload, Images, check_image,
 };
-pub use jobs::{Job, JobContext, JobEvent, JobKind, JobState, JobUnit, Limit, NewJob, check_job_record};
+pub use jobs::{
+    Job, JobContext, JobEvent, JobKind, JobState, JobUnit, Limit, NewJob, check_job_record,
+};
 pub use kept_changes::{check_kept_changes, remove_changes};
 pub use kernel_cache::{KernelCache, NoKernelCache};
 pub use moving::DiskUpload;

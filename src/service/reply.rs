@@ -1,8 +1,9 @@
 //! What commands answer: the same objects in JSON, in control files and in tables.
 
 use super::describe::{
-    ActivityInfo, AgencyInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo, DiskInfo, ImageInfo,
-    ImportParametersInfo, JobInfo, KeyInfo, ServerInfo, StatusInfo,
+    ActivityInfo, AgencyInfo, BackupDeletionInfo, BackupInfo, DataKeyInfo, DefaultEncryptionInfo,
+    DiskDeletionInfo, DiskInfo, ImageInfo, ImportParametersInfo, JobInfo, KeyInfo, ServerInfo,
+    StatusInfo,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::JobId;
@@ -17,10 +18,14 @@ pub enum Reply {
     Disk(DiskInfo),
     /// A disk's data key, for who takes it out.
     DataKey(Box<DataKeyInfo>),
+    /// What deleting a disk would do.
+    DiskDeletion(Box<DiskDeletionInfo>),
     /// Disks, sorted by name.
     Disks(Vec<DiskInfo>),
     /// One backup.
     Backup(Box<BackupInfo>),
+    /// What deleting a backup would do.
+    BackupDeletion(Box<BackupDeletionInfo>),
     /// Backups, sorted by name.
     Backups(Vec<BackupInfo>),
     /// One key.

@@ -27,6 +27,7 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
     mount.evsfs(&["backup", "create", "a", "of-a"]).ok();
     mount.evsfs(&["image", "create", "like-b", "--disk", "b"]).ok();
     mount.evsfs(&["key", "disable", "old"]).ok();
+    let record = mount.payload("a").with_file_name("disk.toml");
     let payload = std::fs::read(mount.payload("a")).unwrap();
 
     let from = mount.config_path();
@@ -36,7 +37,21 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
     let arguments = ["hsm", "migrate", "-c", from.to_str().unwrap(), "--to", to.to_str().unwrap()];
     // Not while a daemon works on it.
     mount.evsfs_plain(&arguments).refused(4);
+    let dry = [&arguments[..], &["--dry-run"]].concat();
+    mount.evsfs_plain(&dry).refused(4);
     mount.stop();
+    // Said before anything is made, also in a token that knows nothing yet.
+    let before = token.objects();
+    let said = mount.evsfs_plain(&dry).ok();
+    let would = "would move 2 keys and the data keys of 3 disks, 1 backups and 1 images\n";
+    assert!(said.starts_with(would), "{said}");
+    assert_eq!(token.objects(), before);
+    assert!(!mount.state_dir().join("moving").exists());
+    let sound = std::fs::read(&record).unwrap();
+    std::fs::write(&record, String::from_utf8_lossy(&sound).replace("\"a\"", "\"z\"")).unwrap();
+    let refused = mount.evsfs_plain(&dry).refused(7);
+    assert!(refused.contains("disk.toml"), "{refused}");
+    std::fs::write(&record, sound).unwrap();
 
     // Two keys are made and five data keys wrapped, after the record key at the first time.
     for calls in 0..7 {
@@ -58,6 +73,7 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
     );
     let again = mount.evsfs_plain(&arguments).refused(3);
     assert!(again.contains("evsfs mount -c "), "{again}");
+    assert_eq!(mount.evsfs_plain(&dry).refused(3), again);
 
     let hsm = std::fs::read_dir(mount.state_dir().join("hsm")).unwrap();
     assert_eq!(hsm.count(), 0, "the software HSM is erased");

@@ -43,6 +43,7 @@ fn check_finds_nothing() {
 fn check_repairs_what_a_crash_left() {
     let mount = Mount::new();
     mount.evsfs(&["disk", "create", "db", "--size", "1M"]).ok();
+    let payload = mount.payload("db");
     mount.stop();
     let left = mount.state_dir().join("disks/00000000-0000-4000-8000-000000000000");
     std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
@@ -52,6 +53,24 @@ fn check_repairs_what_a_crash_left() {
     assert_eq!(code, 7, "{report}");
     assert_eq!(report["findings"][0]["file"], left.to_str().unwrap());
     assert_eq!(report["findings"][0]["repaired"], false);
+    // What a repair would do, and how it would end.
+    let tree = tree_of(mount.state_dir());
+    let (code, report) = check(&mount, &["--repair", "--dry-run"]);
+    let finding = &report["findings"][0];
+    assert_eq!(
+        (code, &finding["repairable"], &finding["repaired"]),
+        (0, &json!(true), &json!(false))
+    );
+    let config = mount.config_path();
+    let line = ["check", "-c", config.to_str().unwrap(), "--repair", "--dry-run"];
+    assert!(mount.evsfs_plain(&line).ok().contains("\n  would be repaired\n"));
+    assert_eq!(tree_of(mount.state_dir()), tree);
+    mount.evsfs_plain(&["check", "-c", config.to_str().unwrap(), "--dry-run"]).refused(2);
+    // What takes a person is an end of another kind in both.
+    std::fs::rename(&payload, payload.with_extension("away")).unwrap();
+    let (code, report) = check(&mount, &["--repair", "--dry-run"]);
+    assert_eq!((code, report["findings"].as_array().unwrap().len()), (7, 2), "{report}");
+    std::fs::rename(payload.with_extension("away"), &payload).unwrap();
     let (code, report) = check(&mount, &["--repair"]);
     assert_eq!((code, &report["findings"][0]["repaired"]), (0, &json!(true)));
     assert!(!left.exists());

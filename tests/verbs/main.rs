@@ -14,6 +14,7 @@ mod command_line;
 mod control_files;
 mod control_json;
 mod damage;
+mod dry_run;
 mod events;
 mod exit_codes;
 mod import;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         backing::trials(),
         bench::trials(),
         damage::trials(),
+        dry_run::trials(),
         check::trials(),
         mounting::trials(),
         rotation::trials(),

@@ -176,6 +176,12 @@ fn every_answer() {
     document.check("refusal", &refused["error"]);
     let default = ask(&mount, &json!({"op": "default-encryption.show"}));
     document.check("default encryption", &default["ok"]);
+    let dry = mount.json(&["disk", "delete", "plain", "--dry-run"]);
+    document.check("disk deletion", &dry);
+    let dry = mount.json(&["backup", "delete", "monday", "--dry-run"]);
+    document.check("backup deletion", &dry);
+    let dry = ["key", "schedule-deletion", "finance", "--days", "7", "--dry-run"];
+    document.check("key", &mount.json(&dry));
     assert_eq!(mount.json(&["disk", "delete", "plain", "--yes"]), json!({}));
     let pages = mount.scratch().join("man");
     document.check("pages", &plain(&["man", pages.to_str().unwrap()]));

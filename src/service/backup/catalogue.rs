@@ -52,6 +52,12 @@ struct Members {
 }
 
 impl BackupState {
+    /// The status while it is being deleted.
+    fn deleted(&self, entry: &BackupEntry) -> Result<BackupStatus> {
+        self.must_not_be_read(entry)?;
+        self.status.moved_by(BackupEvent::Delete, entry.name(), "delete")
+    }
+
     fn must_not_be_read(&self, entry: &BackupEntry) -> Result<()> {
         if self.holds == 0 {
             return Ok(());
@@ -222,16 +228,34 @@ impl Backups {
     /// `wrong-status`; `in-use` while a chain that it is part of is being read.
     pub(super) fn begin_deletion(&self, entry: &BackupEntry) -> Result<Vec<Arc<BackupEntry>>> {
         let members = self.members.write();
-        let mut children: Vec<_> = members.by_id.values().cloned().collect();
+        let children = members.children_of(entry)?;
+        let mut state = entry.state();
+        state.status = state.deleted(entry)?;
+        drop(state);
+        children.iter().for_each(|child| child.end(BackupEvent::Merge));
+        Ok(children)
+    }
+
+    /// Refuses what [`Backups::begin_deletion`] would refuse, and begins nothing; the backups that are
+    /// built upon it.
+    ///
+    /// # Errors
+    /// As [`Backups::begin_deletion`].
+    pub(super) fn check_deletion(&self, entry: &BackupEntry) -> Result<Vec<Arc<BackupEntry>>> {
+        let children = self.members.read().children_of(entry)?;
+        entry.state().deleted(entry)?;
+        Ok(children)
+    }
+}
+
+impl Members {
+    /// The backups that are built upon one, which must be there to take over what they need of it.
+    fn children_of(&self, entry: &BackupEntry) -> Result<Vec<Arc<BackupEntry>>> {
+        let mut children: Vec<_> = self.by_id.values().cloned().collect();
         children.retain(|child| child.parent() == Some(entry.id()));
         for child in &children {
             child.state().status.must_be_available(child.name(), "delete of its parent")?;
         }
-        let mut state = entry.state();
-        state.must_not_be_read(entry)?;
-        state.status = state.status.moved_by(BackupEvent::Delete, entry.name(), "delete")?;
-        drop(state);
-        children.iter().for_each(|child| child.end(BackupEvent::Merge));
         Ok(children)
     }
 }

@@ -56,6 +56,25 @@ impl Service {
         Ok(StartedJob { job: job.id })
     }
 
+    /// Refuses what [`Service::delete_backup`] would refuse, or its job before it changes anything;
+    /// the backups that are built upon it.
+    pub(in crate::service) fn check_backup_deletion(
+        &self,
+        entry: &BackupEntry,
+    ) -> Result<Vec<Arc<BackupEntry>>> {
+        if entry.state().status == BackupStatus::Importing {
+            return Ok(Vec::new());
+        }
+        let children = self.backups.check_deletion(entry)?;
+        if !children.is_empty() {
+            self.open_archive(entry)?;
+        }
+        for child in &children {
+            self.open_archive(child)?;
+        }
+        Ok(children)
+    }
+
     /// Gives an import up; a job too, for the sake of those who wait for one.
     fn delete_import(&self, permit: &Permit, entry: Arc<BackupEntry>) -> Result<StartedJob> {
         let subject = entry.name().to_string();

@@ -23,6 +23,8 @@ pub enum BackupCommand {
     Verify(Name, Option<u64>),
     /// Remove it, once what is built upon it holds what it needs: a job.
     Delete(Name, Option<u64>),
+    /// Say what that would do.
+    PreviewDeletion(Name),
 }
 
 impl BackupCommand {
@@ -34,7 +36,12 @@ impl BackupCommand {
             "list" => BackupCommand::List,
             "show" => BackupCommand::Show(words.need_name("name")?),
             "verify" => BackupCommand::Verify(words.need_name("name")?, words.take_limit()?),
-            "delete" => BackupCommand::Delete(words.need_name("name")?, words.take_limit()?),
+            "delete" => match words.take_flag("dry_run")? {
+                Some(true) => BackupCommand::PreviewDeletion(words.need_name("name")?),
+                Some(false) | None => {
+                    BackupCommand::Delete(words.need_name("name")?, words.take_limit()?)
+                }
+            },
             _ => return Ok(None),
         }))
     }
@@ -83,6 +90,12 @@ impl Service {
             BackupCommand::Delete(name, limit) => {
                 let (entry, permit) = self.usable_backup(caller, &name)?;
                 self.delete_backup(&permit, entry, limit).map(Reply::Started)
+            }
+            BackupCommand::PreviewDeletion(name) => {
+                let (entry, _permit) = self.usable_backup(caller, &name)?;
+                let children = self.check_backup_deletion(&entry)?;
+                let info = self.describe_backup_deletion(&entry, &children);
+                Ok(Reply::BackupDeletion(Box::new(info)))
             }
         }
     }

@@ -50,6 +50,8 @@ pub enum DiskCommand {
     Materialize(Name, Option<u64>),
     /// Remove payload and record.
     Delete(Name),
+    /// Say what that would do.
+    PreviewDeletion(Name),
 }
 
 /// What a new disk shall be.
@@ -114,7 +116,10 @@ impl DiskCommand {
             "materialize" => {
                 DiskCommand::Materialize(words.need_name("name")?, words.take_limit()?)
             }
-            "delete" => DiskCommand::Delete(words.need_name("name")?),
+            "delete" => match words.take_flag("dry_run")? {
+                Some(true) => DiskCommand::PreviewDeletion(words.need_name("name")?),
+                Some(false) | None => DiskCommand::Delete(words.need_name("name")?),
+            },
             _ => return Ok(None),
         }))
     }
@@ -192,6 +197,15 @@ impl Service {
                 }
                 self.delete(permit, &entry)?;
                 Ok(Reply::DONE)
+            }
+            DiskCommand::PreviewDeletion(name) => {
+                let (entry, _permit) = self.usable(caller, &name)?;
+                self.must_not_be_system_disk(&entry, "deleted")?;
+                // An import that is given up is nothing but its upload.
+                if !self.has_upload(entry.id()) {
+                    self.check_deletion(&entry)?;
+                }
+                Ok(Reply::DiskDeletion(Box::new(self.describe_deletion(caller, &entry))))
             }
         }
     }

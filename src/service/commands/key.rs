@@ -26,6 +26,8 @@ pub enum KeyCommand {
     Disable(Alias),
     /// Delete after this many days.
     ScheduleDeletion(Alias, u32),
+    /// Say what that would do.
+    PreviewDeletion(Alias, u32),
     /// Keep the key after all.
     CancelDeletion(Alias),
     /// Add a version.
@@ -65,9 +67,12 @@ impl KeyCommand {
             "show" => KeyCommand::Show(words.need_alias("alias")?),
             "enable" => KeyCommand::Enable(words.need_alias("alias")?),
             "disable" => KeyCommand::Disable(words.need_alias("alias")?),
-            "schedule-deletion" => {
-                KeyCommand::ScheduleDeletion(words.need_alias("alias")?, days(words)?)
-            }
+            "schedule-deletion" => match words.take_flag("dry_run")? {
+                Some(true) => KeyCommand::PreviewDeletion(words.need_alias("alias")?, days(words)?),
+                Some(false) | None => {
+                    KeyCommand::ScheduleDeletion(words.need_alias("alias")?, days(words)?)
+                }
+            },
             "cancel-deletion" => KeyCommand::CancelDeletion(words.need_alias("alias")?),
             "rotate" => KeyCommand::Rotate(words.need_alias("alias")?),
             "rotation" => KeyCommand::SetRotation(words.need_alias("alias")?, rotation(words)?),
@@ -115,7 +120,9 @@ impl KeyCommand {
             KeyCommand::ImportParameters(alias) => (AuditEvent::GetParametersForImport, alias),
             KeyCommand::Import(alias, ..) => (AuditEvent::ImportKeyMaterial, alias),
             KeyCommand::DeleteMaterial(alias) => (AuditEvent::DeleteImportedKeyMaterial, alias),
-            KeyCommand::List | KeyCommand::Show(_) => return None,
+            KeyCommand::List | KeyCommand::Show(_) | KeyCommand::PreviewDeletion(..) => {
+                return None;
+            }
         })
     }
 }
@@ -135,6 +142,10 @@ impl Service {
             KeyCommand::List => return Ok(Reply::Keys(self.describe_keys(caller))),
             KeyCommand::Show(alias) => {
                 return Ok(Reply::Key(self.describe_key(caller, &self.kms.show(&alias)?)));
+            }
+            KeyCommand::PreviewDeletion(alias, days) => {
+                let view = self.kms.preview_deletion(&alias, days)?;
+                return Ok(Reply::Key(self.describe_key(caller, &view)));
             }
             KeyCommand::ImportParameters(alias) => {
                 return Ok(Reply::ImportParameters(kms.make_import_parameters(&alias)?.into()));

@@ -103,6 +103,11 @@ impl Service {
         Ok(DiskUpload { service, id: entry.id(), staging })
     }
 
+    /// Whether a disk is one that is being imported.
+    pub(in crate::service) fn has_upload(&self, id: DiskId) -> bool {
+        self.uploads.get(id).is_some()
+    }
+
     /// Gives an import up that is not finished; whether there was one.
     pub(in crate::service) fn abort_upload(&self, id: DiskId) -> bool {
         let Some((staging, (reservation, record))) = self.uploads.take(id) else { return false };
