@@ -77,7 +77,7 @@ fn pour(
     mut transfer: Transfer<'_>,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Outcome {
-    let mut bytes = vec![0; PIECE];
+    let mut bytes = vec![0; transfer.piece(PIECE)];
     loop {
         match data.file().read(&mut bytes) {
             Ok(0) => return Ok(()),
@@ -126,7 +126,7 @@ pub(super) fn import(
     let mut bytes = Vec::with_capacity(PIECE);
     loop {
         bytes.clear();
-        let read = (&mut source).take(PIECE as u64).read_to_end(&mut bytes);
+        let read = (&mut source).take(transfer.piece(PIECE) as u64).read_to_end(&mut bytes);
         read.map_err(|cause| Error::io(format!("reading {from}"), cause))?;
         if bytes.is_empty() {
             break;

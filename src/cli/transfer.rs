@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often what is shown changes.
 const BETWEEN: Duration = Duration::from_millis(200);
+/// The least that is passed on at once.
+const LEAST: usize = 4096;
 
 /// The bytes a second that `--limit` allows.
 ///
@@ -36,7 +38,7 @@ pub(super) struct Transfer<'a> {
     what: &'static str,
     name: &'a str,
     total: Option<u64>,
-    limit: Option<Limit>,
+    limit: Option<(u64, Limit)>,
     done: u64,
     begun: Instant,
     shown: Instant,
@@ -79,8 +81,15 @@ impl<'a> Transfer<'a> {
 
     /// The same, at most so many bytes a second.
     pub fn held_to(mut self, per_second: Option<u64>) -> Self {
-        self.limit = per_second.map(|rate| Limit::new(rate, self.begun));
+        self.limit = per_second.map(|rate| (rate, Limit::new(rate, self.begun)));
         self
+    }
+
+    /// How many bytes to pass on at once, at most `most`: of a limited transfer what takes a quarter of a
+    /// second, so that it neither stands still nor comes in bursts.
+    pub fn piece(&self, most: usize) -> usize {
+        let limited = |(rate, _): &(u64, Limit)| usize::try_from(rate / 4).unwrap_or(most);
+        self.limit.as_ref().map_or(most, limited).clamp(LEAST.min(most), most)
     }
 
     /// So many bytes more have been passed on. Returns when more may be.
@@ -88,7 +97,7 @@ impl<'a> Transfer<'a> {
         self.done += bytes;
         self.show();
         let now = Instant::now();
-        if let Some(go_on) = self.limit.as_mut().map(|limit| limit.spend(bytes, now)) {
+        if let Some(go_on) = self.limit.as_mut().map(|(_, limit)| limit.spend(bytes, now)) {
             std::thread::sleep(go_on.saturating_duration_since(now));
         }
     }
@@ -148,6 +157,8 @@ mod tests {
         }
         // 0.4 s, less what may be caught up.
         assert!(begun.elapsed() >= Duration::from_millis(290), "{:?}", begun.elapsed());
+        assert_eq!((transfer.piece(1 << 20), transfer.piece(4 << 20)), (1 << 20, 10 << 18));
+        assert_eq!(transfer.held_to(Some(1)).piece(1 << 20), LEAST);
         for wrong in ["0", "fast", ""] {
             assert_eq!(parsed_limit(Some(wrong)).unwrap_err().kind(), ErrorKind::Invalid);
         }

@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         trial("b8_an_export_asks_for_no_key_and_shows_nothing", Needs::Fuse, b8_no_key),
         trial("b8_a_machine_that_shares_the_kms_restores_it", Needs::Fuse, b8_another_machine),
         trial("b8_files_directories_and_pipes_are_taken", Needs::Fuse, b8_files_and_pipes),
+        trial("b8_an_export_shows_how_far_it_is_and_keeps_to_its_limit", Needs::Fuse, b8_limit),
         trial("b9_what_is_no_whole_export_of_ours_is_refused", Needs::Fuse, b9_refused),
         trial("b9_an_import_that_is_not_finished_leaves_nothing", Needs::Fuse, b9_not_finished),
         trial("b9_a_full_medium_leaves_nothing_of_an_import", Needs::Root, b9_no_space),
@@ -68,6 +69,26 @@ fn b8_comes_back() {
         // What was made elsewhere is nothing to build upon.
         mount.evsfs(&["backup", "create", "db", "none", "--incremental"]).refused(3);
         mount.evsfs(&["backup", "import", "back", text(&file)]).refused(10);
+    }
+}
+
+/// B8: a long export said nothing, and took all of the disk's bandwidth.
+fn b8_limit() {
+    let (mount, held) = with_chain("--encrypted");
+    let file = mount.scratch().join("slow");
+    let begun = std::time::Instant::now();
+    let said = mount.evsfs(&["backup", "export", "b1", text(&file), "--limit", "100K"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stderr.contains("export of b1: ") && said.stderr.contains("/s"), "{said:?}");
+    // Some 270,000 bytes.
+    assert!(begun.elapsed().as_secs_f64() > 2.0, "{:?}", begun.elapsed());
+    let begun = std::time::Instant::now();
+    mount.evsfs(&["backup", "import", "back", text(&file), "--limit", "100K"]).ok();
+    assert!(begun.elapsed().as_secs_f64() > 2.0, "{:?}", begun.elapsed());
+    assert!(restored(&mount, "back", "copy", &[]) == held);
+    for verb in ["export", "import"] {
+        let wrong = ["backup", verb, "b1", "other", "--limit", "fast"];
+        assert!(mount.evsfs(&wrong).refused(2).contains("fix: say it as a size"));
     }
 }
 
