@@ -45,6 +45,10 @@ const ROOT_AT: usize = EXPORT_AT + ID_BYTES;
 /// Bytes before the first member.
 pub(super) const HEADER_BYTES: usize = ROOT_AT + ID_BYTES;
 
+/// A move erases the old root key; what has its backups still is a copy of the state directory.
+const REMEDY_OF_ROOT: &str = "export it again, from a project that shares this one's root key; after a \
+    move, of the backup that is here (evsfs backup list), else import it in a copy of the state directory \
+    from before the move";
 const REMEDY: &str = "export it again, from a project that shares this one's root key";
 
 /// The record of a member.
@@ -108,7 +112,11 @@ impl Export {
             return Err(not_genuine("its header is damaged"));
         }
         if bytes[ROOT_AT..] != mark_of_root(records)? {
-            return Err(not_genuine("it was made under another root key"));
+            return Err(not_genuine(
+                "it was made under another root key: in another project, or in this one before its keys \
+                 were moved to another HSM",
+            )
+            .remedy(REMEDY_OF_ROOT));
         }
         let mut id = [0; ID_BYTES];
         id.copy_from_slice(&bytes[EXPORT_AT..ROOT_AT]);
@@ -179,6 +187,7 @@ mod tests {
         let error = Export::parse(&header, &records(2)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Integrity);
         assert!(error.message().contains("another root key"), "{error}");
+        assert!(error.suggested_remedy().unwrap().contains("export it again"));
     }
 
     #[test]

@@ -54,6 +54,8 @@ fn migrate(session: &mut Session<'_>, args: &MigrateArgs) -> Outcome {
         ));
         return Ok(());
     }
+    session
+        .note("exports of backups that were made before are of the erased HSM: export them again");
     session.note(&format!("{new} takes the place of {old} from now on"));
     Ok(())
 }

@@ -26,6 +26,9 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
     mount.evsfs(&["disk", "create", "plain", "--size", "1M", "--unencrypted"]).ok();
     mount.evsfs(&["backup", "create", "a", "of-a"]).ok();
     mount.evsfs(&["image", "create", "like-b", "--disk", "b"]).ok();
+    let exported = mount.scratch().join("of-a.before");
+    let exported = exported.to_str().unwrap();
+    mount.evsfs(&["backup", "export", "of-a", exported]).ok();
     mount.evsfs(&["key", "disable", "old"]).ok();
     let record = mount.payload("a").with_file_name("disk.toml");
     let payload = std::fs::read(mount.payload("a")).unwrap();
@@ -98,8 +101,27 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
         assert_eq!(&data[..5000], byte.repeat(5000).as_bytes(), "{from}");
     }
     assert_eq!(mount.json(&["key", "show", "finance"])["version"], 2);
+    exported_before_is_refused(&mount, exported);
     let objects = token.objects();
     assert_eq!(objects.matches("Secret Key Object").count(), 3, "{objects}");
     mount.stop();
     mount.evsfs_plain(&["check", "-c", from.to_str().unwrap()]).ok();
+}
+
+/// An export that was made before the move is sealed under the root key that the move has erased. Who
+/// kept exports alone found that out by "the export is refused".
+fn exported_before_is_refused(mount: &Mount, exported: &str) {
+    let refused = mount.evsfs(&["backup", "import", "back", exported]).refused(7);
+    let (why, fix) = refused.split_once("\nfix: ").unwrap();
+    assert!(why.contains("before its keys were moved to another HSM"), "{refused}");
+    assert!(fix.contains("export it again") && fix.contains("evsfs backup list"), "{refused}");
+    // The fix helps, and nothing was left in its way.
+    let anew = format!("{exported}.anew");
+    mount.evsfs(&["backup", "export", "of-a", &anew]).ok();
+    mount.evsfs(&["backup", "import", "back", &anew]).ok();
+    let create = ["disk", "create", "back", "--from", "backup:back", "--key", "finance"];
+    mount.evsfs(&create).ok();
+    mount.evsfs(&["disk", "attach", "back"]).ok();
+    let data = std::fs::read(mount.mountpoint().join("back")).unwrap();
+    assert_eq!(&data[..5000], "a".repeat(5000).as_bytes());
 }
