@@ -8,19 +8,24 @@ use std::path::PathBuf;
 /// The configuration of SoftHSM2, unless SOFTHSM2_CONF names another (softhsm2.conf(5)).
 const SOFTHSM_CONF: &str = "/etc/softhsm/softhsm2.conf";
 
-/// Restricts the process; what came of it, for `status`.
+/// Restricts the process.
 ///
 /// # Errors
 /// `io` when the kernel refuses what it knows.
-pub(super) fn enter(config: &Config) -> Result<&'static str> {
+pub(super) fn enter(config: &Config) -> Result<Confinement> {
     let confinement = needed(config).enter()?;
     log::info!("event=sandboxed files={} calls={}", confinement.files, confinement.calls);
-    Ok(match confinement {
+    Ok(confinement)
+}
+
+/// What came of it, for `status`.
+pub(super) fn shown(confinement: Confinement) -> &'static str {
+    match confinement {
         Confinement { files: true, calls: true } => "files and system calls",
         Confinement { files: true, calls: false } => "files",
         Confinement { files: false, calls: true } => "system calls",
         Confinement { files: false, calls: false } => "none: the kernel knows none",
-    })
+    }
 }
 
 fn needed(config: &Config) -> Sandbox {

@@ -115,7 +115,11 @@ pub fn serve(
 /// Gives up what is not needed once the mount is made. Threads that are started later inherit that.
 fn restrict(config: &Config, service: &Service, can_be_unmounted: bool) -> Result<()> {
     if config.mount.sandbox && can_be_unmounted {
-        service.tell_sandbox(sandbox::enter(config)?);
+        let confinement = sandbox::enter(config)?;
+        service.tell_sandbox(sandbox::shown(confinement));
+        if confinement.files {
+            service.confine_payloads();
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::records::PrivateDir;
 use crate::units::{ByteLen, ByteOffset};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Bytes looked at, at each end of a block device, for data that must not be overwritten unasked.
 const PROBE: ByteLen = ByteLen::MIB;
@@ -18,6 +19,8 @@ pub struct Payloads {
     state_dir: PathBuf,
     backing_dirs: Vec<PathBuf>,
     direct_io: bool,
+    // Set once, when the daemon has restricted itself.
+    confined: OnceLock<()>,
 }
 
 /// Whether data found at a chosen backing may be lost.
@@ -32,13 +35,19 @@ pub enum Existing {
 impl Payloads {
     /// Payloads of this state directory.
     pub fn new(state_dir: PathBuf, backing_dirs: Vec<PathBuf>) -> Self {
-        Payloads { state_dir, backing_dirs, direct_io: false }
+        Payloads { state_dir, backing_dirs, direct_io: false, confined: OnceLock::new() }
     }
 
     /// Opens payloads past the kernel's page cache if `wanted`, where they allow it.
     #[must_use]
     pub fn with_direct_io(self, wanted: bool) -> Self {
         Payloads { direct_io: wanted, ..self }
+    }
+
+    /// From now on only what is there at this moment, or is made below it, can be opened: what a
+    /// refusal to open something else then has to say.
+    pub fn confine(&self) {
+        let _ = self.confined.set(());
     }
 
     /// The directory of a disk's record and payload.
@@ -81,27 +90,12 @@ impl Payloads {
     /// # Errors
     /// `exists` when data lies at a chosen backing; `no-space`, `in-use`, `io`.
     pub fn create(&self, record: &DiskRecord, existing: Existing) -> Result<()> {
-        let Some(path) = &record.backing else {
-            let path = self.directory_of(record.id).join("payload");
-            return FileBacking::create(&path, record.size()).map(drop);
-        };
-        if is_block_device(path) {
-            let device = BlockDeviceBacking::open(path, Access::ReadWrite)?;
-            return prepare_device(&device, record.size(), path, existing);
-        }
-        match (std::fs::symlink_metadata(path), existing) {
-            (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => {
-                FileBacking::create(path, record.size()).map(drop)
-            }
-            (Err(error), _) => Err(Error::io(format!("looking at {}", path.display()), error)),
-            (Ok(_), Existing::Keep) => Err(already_there(path)),
-            (Ok(_), Existing::Overwrite) => {
-                let file = FileBacking::open(path, Access::ReadWrite)?;
-                file.discard(ByteOffset::ZERO, file.len())?;
-                if file.len() < record.size() {
-                    file.set_len(record.size())?;
-                }
-                file.flush()
+        match &record.backing {
+            Some(path) => create_at(path, record.size(), existing)
+                .map_err(|error| self.explain_denial(path, error)),
+            None => {
+                let path = self.directory_of(record.id).join("payload");
+                FileBacking::create(&path, record.size()).map(drop)
             }
         }
     }
@@ -112,12 +106,13 @@ impl Payloads {
     /// `in-use` when another attachment or daemon has it; `not-found`, `io`.
     pub fn open(&self, record: &DiskRecord, access: Access) -> Result<Box<dyn Backing>> {
         let path = self.path_of(record);
+        let denied = |error| self.explain_denial(&path, error);
         if record.backing.is_some() && is_block_device(&path) {
-            let mut device = BlockDeviceBacking::open(&path, access)?;
+            let mut device = BlockDeviceBacking::open(&path, access).map_err(denied)?;
             self.try_direct_io(record, || device.bypass_page_cache());
             return from_its_offset(record, device);
         }
-        let mut file = FileBacking::open(&path, access)?;
+        let mut file = FileBacking::open(&path, access).map_err(denied)?;
         self.try_direct_io(record, || file.bypass_page_cache());
         from_its_offset(record, file)
     }
@@ -127,10 +122,29 @@ impl Payloads {
     /// # Errors
     /// `in-use` when another attachment or daemon has it; `not-found`, `io`.
     pub fn measure(&self, path: &Path) -> Result<ByteLen> {
-        if is_block_device(path) {
-            return Ok(BlockDeviceBacking::open(path, Access::ReadOnly)?.len());
+        let len = match is_block_device(path) {
+            true => BlockDeviceBacking::open(path, Access::ReadOnly).map(|device| device.len()),
+            false => FileBacking::open(path, Access::ReadOnly).map(|file| file.len()),
+        };
+        len.map_err(|error| self.explain_denial(path, error))
+    }
+
+    /// A daemon that has restricted itself is denied what its administrator is not, and an errno alone
+    /// sends people to look at permissions that are in order.
+    fn explain_denial(&self, path: &Path, error: Error) -> Error {
+        if error.kind() != ErrorKind::Denied || self.confined.get().is_none() {
+            return error;
         }
-        Ok(FileBacking::open(path, Access::ReadOnly)?.len())
+        let text = format!(
+            "payload {} cannot be opened: the sandbox leaves the daemon what was there when it started, \
+             and this may have been made since",
+            path.display()
+        );
+        Error::new(ErrorKind::Denied, text)
+            .remedy(
+                "evsfs umount, then evsfs mount; if that is refused too, look at who may open it: ls -l",
+            )
+            .caused_by(error)
     }
 
     fn try_direct_io(&self, record: &DiskRecord, bypass: impl FnOnce() -> Result<()>) {
@@ -203,6 +217,29 @@ impl Payloads {
             .map_err(|cause| Error::io("asking for the free space", cause.into()))?;
         let bytes = |blocks: u64| ByteLen::new(blocks.saturating_mul(stat.f_frsize));
         Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))
+    }
+}
+
+/// Makes a payload at a chosen place, or prepares what is there to be one.
+fn create_at(path: &Path, size: ByteLen, existing: Existing) -> Result<()> {
+    if is_block_device(path) {
+        let device = BlockDeviceBacking::open(path, Access::ReadWrite)?;
+        return prepare_device(&device, size, path, existing);
+    }
+    match (std::fs::symlink_metadata(path), existing) {
+        (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => {
+            FileBacking::create(path, size).map(drop)
+        }
+        (Err(error), _) => Err(Error::io(format!("looking at {}", path.display()), error)),
+        (Ok(_), Existing::Keep) => Err(already_there(path)),
+        (Ok(_), Existing::Overwrite) => {
+            let file = FileBacking::open(path, Access::ReadWrite)?;
+            file.discard(ByteOffset::ZERO, file.len())?;
+            if file.len() < size {
+                file.set_len(size)?;
+            }
+            file.flush()
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a6_a_backing_lies_in_backing_dirs", Needs::Fuse, a6_a_backing_lies_in_backing_dirs),
         trial("a6_symbolic_links_are_not_followed", Needs::Fuse, a6_symbolic_links),
         trial("a6_existing_data_is_not_overwritten_unasked", Needs::Fuse, a6_existing_data),
+        trial("a_directory_made_anew_since_the_start_says_why_it_is_shut", Needs::Root, made_anew),
         trial("a6_a_block_device_is_a_backing", Needs::Root, a6_a_block_device_is_a_backing),
         trial(
             "direct_backing_is_used_where_the_payload_allows_it",
@@ -33,6 +34,30 @@ fn mount_with_pool(more: &str) -> (Mount, PathBuf, tempfile::TempDir) {
 
 fn create<'a>(name: &'a str, backing: &'a Path) -> Vec<&'a str> {
     vec!["disk", "create", name, "--size", "1M", "--backing", backing.to_str().unwrap()]
+}
+
+/// A disk whose volume was replaced while the daemon ran could not be attached, "Permission denied",
+/// by root, and all permissions were in order.
+fn made_anew() {
+    let (mount, pool, _scratch) = mount_with_pool("");
+    if mount.json(&["status"])["sandbox"].as_str().is_none_or(|what| !what.contains("files")) {
+        eprintln!("skipped: the kernel has no Landlock");
+        return;
+    }
+    let payload = pool.join("payload");
+    mount.evsfs(&create("db", &payload)).ok();
+    std::fs::rename(&pool, pool.with_extension("old")).unwrap();
+    std::fs::create_dir(&pool).unwrap();
+    std::fs::copy(pool.with_extension("old").join("payload"), &payload).unwrap();
+    for line in [vec!["disk", "attach", "db"], create("other", &pool.join("other"))] {
+        let [_, why, fix] = three_lines(mount.evsfs(&line), 6, "EVSFS.denied");
+        assert!(why.contains("sandbox") && why.contains("made since"), "{why}");
+        assert!(fix.contains("evsfs umount, then evsfs mount"), "{fix}");
+    }
+    // The fix helps.
+    mount.stop();
+    mount.start();
+    mount.evsfs(&["disk", "attach", "db"]).ok();
 }
 
 fn a6_only_an_administrator() {

@@ -45,6 +45,11 @@ impl Service {
         let _ = self.sandbox.set(sandbox);
     }
 
+    /// Tells that files which are not there yet are out of the daemon's reach, wherever they are made.
+    pub fn confine_payloads(&self) {
+        self.payloads.confine();
+    }
+
     pub(in crate::service) fn describe_mount(&self, permit: &Permit) -> Result<StatusInfo> {
         let caller = permit.caller();
         Ok(StatusInfo {
