@@ -56,6 +56,7 @@ fn kill_at(world: &World, verb: &Verb, reference: &Reference, call: &Call) -> bo
     );
     if said.code == 0 {
         assert_eq!(observed.shape, reference.new.restarted, "{when}: it was acknowledged");
+        assert!(verb.proof.is_none() || world.has_proof(verb), "{when}: it was acknowledged");
     }
     world.check_content(&when, &observed);
     world.check_state_dir(&when, verb, &observed);

@@ -129,6 +129,9 @@ fn fail_at(
         Then::Crash if was_refused => reference.has_stayed(&observed.shape),
         _ => observed.shape == reference.new.restarted,
     };
+    if matches!(then, Then::Repeat) || !was_refused {
+        assert!(verb.proof.is_none() || world.has_proof(verb), "{when}: it was not done");
+    }
     assert!(
         is_expected || verb.ends_whatever_happens,
         "{when}: {}\nfrom old: {}\nfrom new: {}",

@@ -18,6 +18,17 @@ pub struct Verb {
     /// Whether a kill may leave material in the HSM that no key's record names: it is made first,
     /// since a record without material would be a key that looks usable and is not.
     pub may_leave_material: bool,
+    /// What shows that it was done, where the status does not.
+    pub proof: Option<Proof>,
+}
+
+/// What shows that a verb was done which leaves all objects as they are.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof {
+    /// An event of the audit log.
+    Audited(&'static str),
+    /// No sector of this disk's payload is all zeros.
+    Sealed(&'static str),
 }
 
 const fn verb(
@@ -32,6 +43,7 @@ const fn verb(
         between: &[],
         ends_whatever_happens: false,
         may_leave_material: false,
+        proof: None,
     }
 }
 
@@ -39,6 +51,8 @@ const fn verb(
 pub const MATERIAL: &str = "MATERIAL";
 /// In a command: a file with the content of a disk.
 pub const IMAGE: &str = "IMAGE";
+/// In a command: a file to make, which is not there yet.
+pub const OUTPUT: &str = "OUTPUT";
 
 /// All of them.
 pub const VERBS: &[Verb] = &[
@@ -75,6 +89,23 @@ pub const VERBS: &[Verb] = &[
         &[&["disk", "attach", "db"]],
         &["disk", "extend", "db", "--size", "2M"],
     ),
+    Verb {
+        proof: Some(Proof::Audited("exportDatakey")),
+        ..verb(
+            "export_header",
+            &[],
+            &["disk", "export-header", "small", "--format", "dk", "--output", OUTPUT],
+        )
+    },
+    // What was never written is sealed in a job that goes on after a restart.
+    Verb {
+        proof: Some(Proof::Sealed("db")),
+        ..verb(
+            "materialize",
+            &[&["disk", "extend", "db", "--size", "2M"]],
+            &["disk", "export-header", "db", "--format", "dk", "--output", OUTPUT, "--materialize"],
+        )
+    },
     verb("delete", &[], &["disk", "delete", "db"]),
     verb("delete_unencrypted", &[], &["disk", "delete", "plain"]),
     verb("rewrap", &[&["key", "rotate", "finance"]], &["disk", "rewrap", "db"]),

@@ -2,7 +2,7 @@
 
 use super::ledger::Ledger;
 use super::stamp::SECTOR;
-use super::verb::{IMAGE, MATERIAL, Verb};
+use super::verb::{IMAGE, MATERIAL, OUTPUT, Proof, Verb};
 use crate::support::{Mount, run, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -100,7 +100,8 @@ impl World {
     }
 
     fn command(&self, command: &[&str]) -> crate::support::Output {
-        let files = [(MATERIAL, "material"), (IMAGE, "image")];
+        let files = [(MATERIAL, "material"), (IMAGE, "image"), (OUTPUT, "output")];
+        let _ = std::fs::remove_file(self.mount.scratch().join("output"));
         let files = files.map(|(word, name)| (word, self.mount.scratch().join(name)));
         let mut words = confirmed(command);
         for (placeholder, file) in &files {
@@ -139,9 +140,36 @@ impl World {
         self.observe()
     }
 
-    /// What there is now.
+    /// Whether what shows that a verb was done is there; without such a proof it is in the status.
+    #[track_caller]
+    pub fn has_proof(&self, verb: &Verb) -> bool {
+        match verb.proof {
+            None => false,
+            Some(Proof::Audited(event)) => {
+                let entries = self.mount.json(&["audit", "show"]);
+                let is_it = |it: &Value| text(it, "event") == event && text(it, "outcome") == "ok";
+                entries.as_array().unwrap().iter().any(is_it)
+            }
+            Some(Proof::Sealed(disk)) => {
+                let payload = std::fs::read(self.mount.payload(disk)).unwrap();
+                payload.chunks(4096).all(|sector| sector.iter().any(|byte| *byte != 0))
+            }
+        }
+    }
+
+    /// What there is now, once no disk is being sealed any more: that goes on after a restart.
     #[track_caller]
     pub fn observe(&self) -> Observed {
+        wait_until("all that was never written is sealed", || {
+            let is_at_work = |job: &Value| {
+                text(job, "kind") == "materialize"
+                    && matches!(text(job, "state"), "queued" | "running")
+            };
+            let jobs = self.mount.json(&["job", "list"]);
+            let disks = self.mount.json(&["disk", "list"]);
+            !jobs.as_array().unwrap().iter().any(is_at_work)
+                && disks.as_array().unwrap().iter().all(|disk| disk["status"] != "materializing")
+        });
         let mut status = self.mount.json(&["status"]);
         for noun in ["backup", "image", "server"] {
             status[format!("{noun}s")] = self.mount.json(&[noun, "list"]);
