@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-slow test-controls test-kernels fuzz bench bench-peers deb static install-deps
+.PHONY: help demo test test-slow test-controls test-kernels mutants fuzz bench bench-peers deb static install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
@@ -10,6 +10,7 @@ help:
 	@echo "make test-slow  the suites of docs/RELIABILITY.md at length, and a guest in QEMU"
 	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
+	@echo "make mutants    which faults put into crypto, kms, disk and records no test finds (an hour; resumable)"
 	@echo "make fuzz       fuzz targets of everything that reads bytes from outside (FUZZ_SECONDS=60 each)"
 	@echo "make bench      speed of the cipher kernels, disks, the control plane, a mount and its backups here"
 	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
@@ -49,6 +50,10 @@ test-slow:
 
 test-controls: install-deps
 	$(CARGO) test --quiet --test crash -- --nocapture control_
+
+# Needs: cargo install cargo-mutants --locked
+mutants: install-deps
+	@python3 tests/support/mutants/run.py
 
 fuzz:
 	@sh fuzz/run.sh

@@ -71,6 +71,21 @@ mod tests {
         assert!(available.ends_with(&[Kernel::Batched, Kernel::Portable]));
     }
 
+    /// The system leaves out of the list what it does not let programs use.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_vaes_kernel_is_available_exactly_where_the_system_lists_what_it_takes() {
+        let list = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let flags = list.lines().find(|line| line.starts_with("flags")).unwrap();
+        let has = |names: &[&str]| {
+            names.iter().all(|name| flags.split_whitespace().any(|flag| flag == *name))
+        };
+        let small = ["avx2", "vaes", "vpclmulqdq"];
+        assert_eq!(Kernel::Vaes256.is_available(), has(&small));
+        let large = ["avx512f", "avx512bw", "avx512_vbmi2", "vaes", "vpclmulqdq"];
+        assert_eq!(Kernel::Vaes512.is_available(), has(&large));
+    }
+
     #[test]
     fn kernels_are_found_by_their_names() {
         for kernel in Kernel::ALL {

@@ -137,7 +137,7 @@ fn too_long(place: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::SecretText;
-    use std::io::Read;
+    use std::io::{ErrorKind, Read};
 
     fn line(mut bytes: &[u8]) -> Option<Vec<u8>> {
         SecretText::read_line(&mut bytes, "a test").ok().map(|text| text.expose().to_vec())
@@ -162,6 +162,28 @@ mod tests {
     fn a_source_that_gives_single_bytes_gives_the_same_line() {
         let mut slow = b"ab".chain(&b"c\n"[..]).chain(&b"d"[..]);
         assert_eq!(SecretText::read_line(&mut slow, "a test").unwrap().expose(), b"abc");
+    }
+
+    /// Fails once in the way it is told, and gives a line after that.
+    struct Failing(Option<ErrorKind>);
+
+    impl Read for Failing {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.take() {
+                Some(kind) => Err(kind.into()),
+                None => (&b"line\n"[..]).read(buffer),
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_that_a_signal_ended_is_made_again_and_another_failure_is_told() {
+        let mut interrupted = Failing(Some(ErrorKind::Interrupted));
+        let text = SecretText::read_line(&mut interrupted, "a test").unwrap();
+        assert_eq!(text.expose(), b"line");
+        let mut broken = Failing(Some(ErrorKind::BrokenPipe));
+        let error = SecretText::read_line(&mut broken, "a test").err().unwrap();
+        assert_eq!(error.kind(), crate::error::ErrorKind::Io);
     }
 
     #[test]

@@ -206,6 +206,13 @@ mod tests {
         assert_eq!((counters.reads, counters.discarded_bytes, counters.errors), (2, 8192, 1));
     }
 
+    /// Dashboards ask for them.
+    #[test]
+    fn operations_keep_their_names() {
+        let names = DiskOperation::ALL.map(DiskOperation::name);
+        assert_eq!(names, ["read", "write", "discard", "flush"]);
+    }
+
     #[test]
     fn a_flush_covers_what_was_changed_before_it_began_and_a_failed_one_nothing() {
         let (tally, begun) = (Tally::new(), Instant::now());

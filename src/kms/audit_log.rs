@@ -473,6 +473,35 @@ mod tests {
     }
 
     #[test]
+    fn of_a_group_whose_anchor_failed_each_entry_is_corrected() {
+        let (store, log) = log();
+        log.append(draft(0)).unwrap();
+        *store.fails.lock() = Some(Part::Anchor);
+        let waits = log.clone();
+        *store.meanwhile.lock() = Some(Box::new(move || {
+            while waits.groups.waiting() < 3 {
+                std::thread::yield_now();
+            }
+        }));
+        std::thread::scope(|scope| {
+            let log = &log;
+            (1..=4).for_each(|uid| drop(scope.spawn(move || log.append(draft(uid)).unwrap_err())));
+        });
+        *store.fails.lock() = None;
+        log.append(draft(5)).unwrap();
+        let entries = entries(&log);
+        let corrected: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.of).collect();
+        assert_eq!(corrected.len(), 4);
+        for correction in &entries {
+            if let Some(of) = correction.of {
+                let entry = &entries[of as usize - 1];
+                assert_eq!((&entry.caller, entry.of), (&correction.caller, None));
+            }
+        }
+        assert_eq!(verify_audit_offline(log.records()).unwrap().fault, None);
+    }
+
+    #[test]
     fn a_panic_while_writing_refuses_the_group_and_leaves_the_log_usable() {
         let (store, log) = log();
         *store.meanwhile.lock() = Some(Box::new(|| panic!("injected")));

@@ -86,12 +86,43 @@ fn said(event: AuditEvent, caller: Actor, time: Timestamp) -> Draft {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fixture, alias};
+    use super::super::fixture::{Fixture, alias, audit_log_of, no_records};
     use super::*;
-    use crate::crypto::{RecordKey, Secret};
     use crate::id::Uid;
-    use crate::records::{MemoryStore, RecordStore};
-    use std::sync::Arc;
+    use crate::records::RecordStore;
+
+    #[test]
+    fn a_log_longer_than_a_batch_is_moved_without_its_torn_end() {
+        let old = audit_log_of(6000);
+        let path = log_path().unwrap();
+        let end = old.log_len(&path).unwrap();
+        assert!(end > BATCH_BYTES as u64);
+        old.append_log(&path, end, b"{\"seq\":6001,").unwrap();
+        let new = no_records();
+        move_audit(&old, &new, Actor::Daemon, Timestamp::UNIX_EPOCH).unwrap();
+        let report = verify_audit_offline(&new).unwrap();
+        assert_eq!((report.entries, report.fault, report.torn_bytes), (6001, None, 0));
+    }
+
+    /// A log that is gone where there are keys was taken away; where there are none it never was.
+    #[test]
+    fn what_an_accepted_log_begins_with_says_whether_one_is_missing() {
+        let outcome_of_first = |records: &Records| {
+            record_acceptance(records, Actor::Daemon, Timestamp::UNIX_EPOCH).unwrap();
+            let mut walk = Walk::whole(records, records.log_len(&log_path().unwrap()).unwrap());
+            match walk.step().unwrap() {
+                Step::Entry(entry) => entry.outcome,
+                _ => panic!("nothing was written"),
+            }
+        };
+        assert_eq!(outcome_of_first(&no_records()), OK);
+        let fixture = Fixture::new();
+        fixture.create("finance");
+        let records = fixture.kms.audit.records();
+        records.remove(&log_path().unwrap()).unwrap();
+        records.remove(&anchor_path().unwrap()).unwrap();
+        assert_ne!(outcome_of_first(records), OK);
+    }
 
     #[test]
     fn a_moved_log_says_the_same_under_the_new_key_and_a_damaged_one_is_not_moved() {
@@ -99,11 +130,7 @@ mod tests {
         fixture.create("finance");
         fixture.kms.disable(&alias("finance")).unwrap();
         let old = fixture.kms.audit.records();
-        let other = || {
-            let key = RecordKey::derive(&Secret::random().unwrap()).unwrap();
-            Records::open(Arc::new(MemoryStore::new()), key).unwrap()
-        };
-        let (new, actor) = (other(), Actor::User(Uid::ROOT));
+        let (new, actor) = (no_records(), Actor::User(Uid::ROOT));
         move_audit(old, &new, actor, Timestamp::UNIX_EPOCH).unwrap();
         let report = verify_audit_offline(&new).unwrap();
         assert_eq!((report.entries, report.fault), (4, None));
@@ -119,7 +146,7 @@ mod tests {
         let path = log_path().unwrap();
         let log = fixture.store.get(&path).unwrap().unwrap();
         fixture.store.append_log(&path, 0, &log[..log.len() / 2]).unwrap();
-        let refused = move_audit(old, &other(), actor, Timestamp::UNIX_EPOCH).unwrap_err();
+        let refused = move_audit(old, &no_records(), actor, Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Integrity);
     }
 }

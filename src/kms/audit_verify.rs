@@ -268,6 +268,39 @@ mod tests {
         assert_eq!(fixture.kms.verify_audit().unwrap().fault.unwrap().seq, 9);
     }
 
+    /// RULES K11: an entry that is genuine and was never a part of this log.
+    #[test]
+    fn an_entry_of_a_past_that_was_put_back_does_not_fit_in_place_of_the_one_that_followed() {
+        let fixture = with_entries();
+        let (before, kept) = (fixture.snapshot(), log_of(&fixture).len());
+        fixture.kms.disable(&alias("finance")).unwrap();
+        let other = log_of(&fixture)[kept..].to_vec();
+        fixture.put_back(&before);
+        let kms = fixture.reopened();
+        fixture.clock.advance(std::time::Duration::from_secs(1));
+        kms.disable(&alias("finance")).unwrap();
+        kms.enable(&alias("finance")).unwrap();
+        let log = log_of(&fixture);
+        assert_eq!(offline(&fixture).fault, None);
+        let mut lines = lines_of(&log);
+        assert_ne!(lines[8], other);
+        lines[8] = &other;
+        put_log(&fixture, &lines.concat());
+        assert_eq!(offline(&fixture).fault.map(|fault| fault.seq), Some(10));
+    }
+
+    #[test]
+    fn a_log_that_was_cut_goes_on_right_after_the_cut() {
+        let fixture = with_entries();
+        let (log, path) = (log_of(&fixture), log_path().unwrap());
+        fixture.store.replace_log(&path, &log[..log.len() / 2]).unwrap();
+        fixture.reopened().disable(&alias("finance")).unwrap();
+        let after = log_of(&fixture)[log.len() / 2..].to_vec();
+        let text = String::from_utf8(after).unwrap();
+        assert!(text.starts_with("\n{\"seq\":9,") && text.ends_with("}\n"), "{text}");
+        assert!(offline(&fixture).fault.is_some());
+    }
+
     /// What lies after the anchored entry was never acknowledged: see the module `audit_log`.
     #[test]
     fn what_a_crash_tore_is_no_fault_and_is_overwritten() {

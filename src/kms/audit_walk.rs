@@ -87,3 +87,29 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::audit_log_of;
+    use super::*;
+
+    /// What lies after it is not acknowledged yet.
+    #[test]
+    fn a_walk_ends_where_it_is_told_also_after_its_first_chunk() {
+        let records = audit_log_of(2000);
+        let mut whole = Walk::whole(&records, records.log_len(&log_path().unwrap()).unwrap());
+        let ends: Vec<u64> = std::iter::from_fn(|| match whole.step().unwrap() {
+            Step::Entry(_) => Some(whole.place.bytes),
+            Step::End => None,
+            Step::Broken(why) => panic!("{why}"),
+        })
+        .collect();
+        assert_eq!(ends.len(), 2000);
+        assert!(ends[1800] > CHUNK as u64);
+        let mut walk = Walk::whole(&records, ends[1800]);
+        for seq in 1..=1801 {
+            assert!(matches!(walk.step().unwrap(), Step::Entry(entry) if entry.seq == seq));
+        }
+        assert!(matches!(walk.step().unwrap(), Step::End));
+    }
+}

@@ -86,6 +86,8 @@ impl Kms {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Fixture, alias, new_key};
+    use super::*;
+    use crate::error::Error;
 
     #[test]
     fn every_call_is_counted_once_by_what_became_of_it() {
@@ -107,5 +109,22 @@ mod tests {
             ("disableKey", "refused", 2),
         ];
         assert_eq!(counted, expected);
+    }
+
+    /// Who pages people for one does not want to hear of the other.
+    #[test]
+    fn a_module_that_does_not_answer_is_counted_apart_from_a_refusal() {
+        let calls = Calls::default();
+        for kind in [ErrorKind::KmsUnreachable, ErrorKind::KeyDisabled] {
+            calls.count(
+                AuditEvent::CreateDatakey,
+                Instant::now(),
+                &Err::<(), _>(Error::new(kind, "")),
+            );
+        }
+        let seen = calls.seen.lock();
+        for outcome in [CallOutcome::Refused, CallOutcome::Unreachable] {
+            assert_eq!(seen[&(AuditEvent::CreateDatakey, outcome)].count(), 1);
+        }
     }
 }

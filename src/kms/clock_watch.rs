@@ -248,6 +248,33 @@ mod tests {
         assert!(watch.is_in_doubt());
     }
 
+    /// Each is little enough to be believed; together they are days.
+    #[test]
+    fn half_hours_forward_are_not_believed_one_after_the_other() {
+        let mut watch = begun();
+        watch.observe(wall(HOUR / 2), passed(0));
+        watch.observe(wall(HOUR), passed(0));
+        assert!(!watch.is_in_doubt());
+        watch.observe(wall(3 * HOUR / 2), passed(0));
+        assert!(watch.is_in_doubt());
+    }
+
+    #[test]
+    fn an_hour_back_and_forward_again_is_no_step() {
+        let mut watch = begun();
+        watch.observe(wall(DAY - HOUR), passed(DAY));
+        watch.observe(wall(DAY + HOUR), passed(DAY));
+        assert!(!watch.is_in_doubt());
+    }
+
+    #[test]
+    fn a_deadline_ahead_of_a_doubted_clock_is_waited_for_by_the_time_that_has_passed() {
+        let mut watch = begun();
+        watch.observe(wall(8 * DAY), passed(10));
+        assert_eq!(watch.judge(wall(30 * DAY)), Deadline::Ahead);
+        assert_eq!(watch.time_until(wall(30 * DAY)), passed(30 * DAY - 10));
+    }
+
     #[test]
     fn a_clock_put_right_ends_the_doubt_and_the_deadline_is_ahead_again() {
         let mut watch = begun();

@@ -57,3 +57,16 @@ impl DamagedKey {
         Error::new(self.kind, self.problem.clone()).remedy(self.remedy.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or a medium that fails for a moment would leave out sound keys until the next start.
+    #[test]
+    fn a_store_that_cannot_be_read_damages_no_key() {
+        let is_damage = |kind| DamagedKey::is_damage(&Error::new(kind, "a test"));
+        assert!(is_damage(ErrorKind::Integrity) && is_damage(ErrorKind::Unsupported));
+        assert!(!is_damage(ErrorKind::Io) && !is_damage(ErrorKind::NotFound));
+    }
+}

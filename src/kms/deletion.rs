@@ -268,6 +268,34 @@ mod tests {
         assert_eq!(fixture.hsm.list().unwrap().len(), 1);
     }
 
+    /// RULES K10: what was written down a moment ago is not what has passed since.
+    #[test]
+    fn a_deadline_between_two_writes_of_the_time_is_written_down_before_the_key_is_destroyed() {
+        let fixture = Fixture::new();
+        fixture.create("finance");
+        fixture.kms.schedule_deletion(&alias("finance"), 7).unwrap();
+        fixture.clock.advance(7 * DAY - Duration::from_secs(30));
+        assert!(fixture.kms.destroy_due().unwrap().is_empty());
+        fixture.clock.advance(Duration::from_secs(30));
+        fixture.store.fail_below("kms/clock.toml");
+        assert_eq!(fixture.kms.destroy_due().unwrap_err().kind(), ErrorKind::NoSpace);
+        assert_eq!(fixture.hsm.list().unwrap().len(), 1);
+    }
+
+    /// RULES K10: until when, for who asks what became of the key.
+    #[test]
+    fn a_key_whose_date_has_passed_by_a_doubted_clock_says_until_when_it_waits() {
+        let fixture = Fixture::new();
+        let other = fixture.create("other");
+        fixture.create("finance");
+        let key = fixture.kms.schedule_deletion(&alias("finance"), 7).unwrap();
+        assert_eq!(fixture.kms.deletion_waits_until(&key), None);
+        let wrong = jiff::Timestamp::UNIX_EPOCH + 8 * DAY;
+        fixture.clock.set_wall(wrong);
+        assert_eq!(fixture.kms.deletion_waits_until(&key), Some(wrong + DAY));
+        assert_eq!(fixture.kms.deletion_waits_until(&other), None);
+    }
+
     /// RULES K10: the administrator's word outlives a crash.
     #[test]
     fn a_confirmed_deletion_that_was_interrupted_is_finished_at_the_next_opening() {

@@ -1,5 +1,7 @@
 //! A key service whose store and module can be made to fail, for tests.
 
+use super::audit_entry::{Actor, AuditEvent, NO_DIGEST, OK};
+use super::audit_log::{Draft, Place, anchor_path, log_path};
 use super::{CmkVersion, Hsm, KeyView, Kms, NewKey, Origin, SoftHsm};
 use crate::crypto::Dk;
 use crate::crypto::RecordKey;
@@ -185,7 +187,7 @@ impl Hsm for SlowHsm {
         if self.refuses_to_destroy.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::KmsUnreachable, "the module does not answer"));
         }
-        self.inner.destroy(cmk)
+        self.work(self.inner.destroy(cmk))
     }
 
     fn list(&self) -> Result<Vec<CmkVersion>> {
@@ -258,6 +260,37 @@ pub fn new_key(text: &str) -> NewKey {
 
 pub fn alias(text: &str) -> Alias {
     Alias::parse(text).expect("a valid alias")
+}
+
+/// A store without records, under a key of its own.
+pub fn no_records() -> Records {
+    let key = RecordKey::derive(&Secret::random().expect("there is memory")).expect("a key");
+    Records::open(Arc::new(MemoryStore::new()), key).expect("an empty store")
+}
+
+/// An audit log of so many entries, written at once.
+pub fn audit_log_of(entries: usize) -> Records {
+    let (records, path) = (no_records(), log_path().expect("a path"));
+    let mut place = Place { seq: 0, bytes: 0, digest: NO_DIGEST.to_owned() };
+    let mut bytes = Vec::new();
+    for _ in 0..entries {
+        let draft = Draft {
+            time: jiff::Timestamp::UNIX_EPOCH,
+            caller: Actor::Daemon,
+            event: AuditEvent::CreateKey,
+            key: None,
+            alias: None,
+            disk: None,
+            outcome: OK.to_owned(),
+            of: None,
+        };
+        let mut entry = draft.after(&place);
+        bytes.extend(entry.seal(&records, &path).expect("an entry"));
+        place = Place { seq: entry.seq, bytes: bytes.len() as u64, digest: entry.digest };
+    }
+    records.append_log(&path, 0, &bytes).expect("memory");
+    records.save(&anchor_path().expect("a path"), &place).expect("memory");
+    records
 }
 
 fn open(store: &Arc<FaultyStore>, hsm: &Arc<SlowHsm>, clock: &Arc<ManualClock>) -> Result<Kms> {

@@ -439,6 +439,16 @@ mod tests {
     }
 
     #[test]
+    fn material_that_is_deleted_by_hand_meanwhile_fails_no_sweep() {
+        let external = External::new();
+        external.import(None);
+        let kms = Arc::clone(&external.fixture.kms);
+        external.fixture.hsm.meanwhile(move || assert!(kms.expire_due().unwrap().is_empty()));
+        external.fixture.kms.delete_material(&alias("own")).unwrap();
+        assert_eq!(external.state(), KeyState::PendingImport);
+    }
+
+    #[test]
     fn of_two_who_import_at_once_one_is_refused() {
         let external = External::new();
         let kms = Arc::clone(&external.fixture.kms);
@@ -472,5 +482,13 @@ mod tests {
         assert_eq!(kms.import_parameters(external.id), None, "used up");
         let refused = kms.make_import_parameters(&alias("own")).unwrap_err();
         assert_eq!(refused.documented_code(), Some(Code::KMS_0310));
+    }
+
+    /// Digests in records are bound to it: another text would refuse the material of every key.
+    #[test]
+    fn the_label_of_a_digest_never_changes() {
+        let key = crate::id::KeyId::parse("7f0c1f1e-1c36-4d34-9a53-0b6d3f9a1c22").unwrap();
+        let label = "imported material of 7f0c1f1e-1c36-4d34-9a53-0b6d3f9a1c22";
+        assert_eq!(digest_label(key), label);
     }
 }

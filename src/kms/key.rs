@@ -383,4 +383,88 @@ mod tests {
         assert!(refused.apply(Operation::Disable).is_err());
         assert_eq!(refused, before);
     }
+
+    /// Numbers that no record shows: a genuine one that does is a bug's work, and is not used.
+    #[test]
+    fn every_contradiction_is_found_and_no_sound_key_has_one() {
+        type Harm = fn(&mut Key);
+        let sound = |state: KeyState| {
+            let mut key = key("finance", state);
+            if state == KeyState::PendingImport {
+                (key.origin, key.version, key.material) = (Origin::External, 0, Material::Absent);
+            }
+            if state == KeyState::PendingDeletion {
+                key.deletion_date = Some(Timestamp::UNIX_EPOCH);
+            }
+            key
+        };
+        for state in [
+            KeyState::Enabled,
+            KeyState::Disabled,
+            KeyState::PendingDeletion,
+            KeyState::PendingImport,
+        ] {
+            assert_eq!(sound(state).contradiction(), None, "{state}");
+        }
+        assert_eq!(key(Alias::DEFAULT, KeyState::Enabled).contradiction(), None);
+        let mut rotated = sound(KeyState::Enabled);
+        (rotated.version, rotated.oldest) = (2, 2);
+        rotated.rotated.push(Timestamp::UNIX_EPOCH);
+        assert_eq!(rotated.contradiction(), None);
+        let harms: [(KeyState, Harm, &str); 13] = [
+            (
+                KeyState::Enabled,
+                |key| key.deletion_date = Some(Timestamp::UNIX_EPOCH),
+                "a deletion",
+            ),
+            (KeyState::PendingDeletion, |key| key.deletion_date = None, "a deletion"),
+            (KeyState::Enabled, |key| key.version = 0, "material of no version"),
+            (KeyState::Enabled, |key| key.material = Material::Absent, "a state that needs"),
+            (KeyState::Disabled, |key| key.material = Material::Leaving, "a state that needs"),
+            (
+                KeyState::PendingImport,
+                |key| (key.version, key.material) = (1, Material::Present),
+                "for material",
+            ),
+            (KeyState::Enabled, |key| key.version = 2, "more versions than dates"),
+            (
+                KeyState::PendingImport,
+                |key| key.version = 2,
+                "imported material and several versions",
+            ),
+            (KeyState::Enabled, |key| key.oldest = 0, "no version as old"),
+            (KeyState::Enabled, |key| key.oldest = 2, "no version as old"),
+            (
+                KeyState::PendingImport,
+                |key| key.expires = Some(Timestamp::UNIX_EPOCH),
+                "an expiry date",
+            ),
+            (KeyState::Enabled, |key| key.rotation_days = Some(30), "an interval"),
+            (
+                KeyState::Disabled,
+                |key| key.alias = Alias::parse(Alias::DEFAULT).unwrap(),
+                "the default key",
+            ),
+        ];
+        for (state, harm, says) in harms {
+            let mut key = sound(state);
+            harm(&mut key);
+            let found = key.contradiction().unwrap_or_else(|| panic!("not found: {says}"));
+            assert!(found.contains(says), "{found}, not {says}");
+        }
+    }
+
+    /// Records from before there was one have none, and such records are still written.
+    #[test]
+    fn the_oldest_version_is_written_down_only_where_versions_were_destroyed() {
+        let mut key = key("finance", KeyState::Enabled);
+        assert!(!toml::to_string(&key).unwrap().contains("oldest"));
+        (key.version, key.oldest) = (3, 3);
+        key.rotated = vec![Timestamp::UNIX_EPOCH; 2];
+        let text = toml::to_string(&key).unwrap();
+        assert!(text.contains("oldest = 3"), "{text}");
+        assert_eq!(toml::from_str::<Key>(&text).unwrap(), key);
+        let versions: Vec<u32> = key.cmks().iter().map(|cmk| cmk.version).collect();
+        assert_eq!(versions, [3]);
+    }
 }

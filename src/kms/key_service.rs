@@ -296,6 +296,7 @@ fn refuse_reserved(alias: &Alias) -> Result<()> {
 mod tests {
     use super::super::fixture::{Fixture, alias, new_key};
     use super::*;
+    use crate::records::RecordStore;
     use std::time::Duration;
 
     type Verb = fn(&Fixture) -> Result<()>;
@@ -362,5 +363,27 @@ mod tests {
         let key = fixture.kms.ensure_default().unwrap();
         assert_eq!(fixture.kms.list(), [key]);
         assert_eq!(fixture.hsm.list().unwrap().len(), 1);
+    }
+
+    /// RULES K8: it may have had the alias, and disks that are found by it.
+    #[test]
+    fn no_key_is_made_while_the_alias_of_a_damaged_one_is_not_known() {
+        let fixture = Fixture::new();
+        let key = fixture.create("finance");
+        let path = super::super::key_ring::path_of(key.id).unwrap();
+        fixture.store.replace_log(&path, b"alias = \"other\"").unwrap();
+        let kms = fixture.reopened();
+        assert_eq!(kms.create(new_key("finance")).unwrap_err().kind(), ErrorKind::Integrity);
+        assert_eq!(kms.create(new_key("other")).unwrap_err().kind(), ErrorKind::Integrity);
+        assert!(kms.list().is_empty());
+    }
+
+    #[test]
+    fn a_default_key_that_cannot_be_made_is_refused_with_the_reason() {
+        let fixture = Fixture::new();
+        fixture.store.fail_below("kms/keys/");
+        assert_eq!(fixture.kms.ensure_default().unwrap_err().kind(), ErrorKind::NoSpace);
+        fixture.store.fail_after(None);
+        assert!(fixture.kms.list().is_empty());
     }
 }

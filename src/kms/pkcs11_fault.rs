@@ -119,3 +119,34 @@ pub(super) fn explain(token: &str, error: &TokenError) -> Error {
     };
     unreachable(token, &why, fix)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki::context::Function;
+
+    fn answer(code: RvError) -> TokenError {
+        TokenError::Pkcs11(code, Function::UnwrapKey)
+    }
+
+    /// A new session helps against the first kind, another search against the second, nothing
+    /// against the third.
+    #[test]
+    fn what_was_lost_what_is_stale_and_what_is_wrong_are_told_apart() {
+        let kinds = |code| {
+            let error = answer(code);
+            (is_lost(&error), is_stale_handle(&error), may_be_wrong_data(&error))
+        };
+        assert_eq!(kinds(RvError::SessionHandleInvalid), (true, false, false));
+        assert_eq!(kinds(RvError::DeviceRemoved), (true, false, false));
+        assert_eq!(kinds(RvError::KeyHandleInvalid), (false, true, false));
+        assert_eq!(kinds(RvError::UnwrappingKeyHandleInvalid), (false, true, false));
+        assert_eq!(kinds(RvError::EncryptedDataInvalid), (false, false, true));
+        assert_eq!(kinds(RvError::WrappedKeyLenRange), (false, false, true));
+        // Some tokens say this of a ciphertext that was edited, others when they are lost.
+        assert_eq!(kinds(RvError::FunctionFailed), (true, false, true));
+        assert_eq!(kinds(RvError::PinIncorrect), (false, false, false));
+        let none = TokenError::NotSupported;
+        assert!(!is_lost(&none) && !is_stale_handle(&none) && !may_be_wrong_data(&none));
+    }
+}

@@ -307,6 +307,27 @@ mod tests {
         assert_eq!(fixture.hsm.list().unwrap().len(), 3);
     }
 
+    #[test]
+    fn a_key_that_is_rotated_by_hand_when_its_date_comes_fails_no_sweep() {
+        let fixture = Fixture::new();
+        fixture.create("finance");
+        fixture.kms.set_rotation(&alias("finance"), Some(30)).unwrap();
+        fixture.clock.advance(31 * DAY);
+        let kms = Arc::clone(&fixture.kms);
+        fixture.hsm.meanwhile(move || assert!(kms.rotate_due().unwrap().is_empty()));
+        assert_eq!(fixture.kms.rotate(&alias("finance")).unwrap().version, 2);
+    }
+
+    #[test]
+    fn a_sweep_that_cannot_write_says_so() {
+        let fixture = Fixture::new();
+        fixture.create("finance");
+        fixture.kms.set_rotation(&alias("finance"), Some(30)).unwrap();
+        fixture.clock.advance(31 * DAY);
+        fixture.store.fail_below("kms/keys/");
+        assert_eq!(fixture.kms.rotate_due().unwrap_err().kind(), ErrorKind::NoSpace);
+    }
+
     /// RULES K5: keys that are not enabled do not rotate.
     #[test]
     fn a_key_disabled_while_the_module_works_does_not_rotate_and_leaves_no_material() {

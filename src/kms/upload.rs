@@ -78,4 +78,28 @@ mod tests {
             assert!(Upload::from_hex(text).is_err(), "{text:?}");
         }
     }
+
+    #[test]
+    fn uploads_are_the_same_when_all_that_was_given_is() {
+        let plain = |pair: &str| Upload::from_hex(&pair.repeat(32)).unwrap();
+        let wrapped = |bytes: &[u8], token: Option<&str>| Upload::Wrapped {
+            bytes: bytes.to_vec(),
+            token: token.map(str::to_owned),
+        };
+        let different = [
+            plain("5a"),
+            plain("5b"),
+            Upload::OfLength(1),
+            Upload::OfLength(2),
+            wrapped(b"one", None),
+            wrapped(b"other", None),
+            wrapped(b"one", Some("token")),
+        ];
+        for (number, one) in different.iter().enumerate() {
+            assert_eq!(one, &one.clone());
+            for (other_number, other) in different.iter().enumerate() {
+                assert_eq!(one == other, number == other_number, "{number} {other_number}");
+            }
+        }
+    }
 }

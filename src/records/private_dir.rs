@@ -431,3 +431,82 @@ pub(super) fn is_aside(name: &str) -> bool {
 pub(super) fn place_of_aside(aside: &str) -> Option<&str> {
     aside.strip_prefix(ASIDE_PREFIX)?.get(UUID_CHARS..)?.strip_prefix('.')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn directory() -> (tempfile::TempDir, PrivateDir) {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let opened = PrivateDir::open(scratch.path()).unwrap();
+        (scratch, opened)
+    }
+
+    /// All names, those of files aside too.
+    fn all_in(scratch: &tempfile::TempDir) -> Vec<String> {
+        let entries = fs::read_dir(scratch.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_leaves_no_other_one_behind() {
+        let (scratch, directory) = directory();
+        for content in ["first", "second"] {
+            directory.replace("record", content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(scratch.path().join("record")).unwrap(), content);
+            assert_eq!(all_in(&scratch), ["record"]);
+        }
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_told_by_its_name_and_removed() {
+        let (scratch, directory) = directory();
+        directory.replace("record", b"sound").unwrap();
+        let (one, other) =
+            (directory.write_aside("record", b"").unwrap(), directory.write_aside("other", b""));
+        let (other, folder) = (other.unwrap(), aside_name("folder"));
+        fs::create_dir(scratch.path().join(&folder)).unwrap();
+        for name in [&one, &other, &folder] {
+            assert!(PrivateDir::is_aside(name.as_ref()));
+        }
+        assert!(!PrivateDir::is_aside("record".as_ref()));
+        assert_eq!(directory.names().unwrap(), ["record"]);
+
+        directory.remove_leftovers_of("record").unwrap();
+        assert_eq!(all_in(&scratch).len(), 3);
+        assert!(!scratch.path().join(one).exists());
+        directory.remove_leftovers().unwrap();
+        let mut kept = vec![folder, "record".to_owned()];
+        kept.sort();
+        assert_eq!(all_in(&scratch), kept, "a directory is no file that was being written");
+    }
+
+    /// Somebody who can write beside it could lead the daemon elsewhere.
+    #[test]
+    fn neither_a_link_nor_a_file_is_a_directory() {
+        let (scratch, directory) = directory();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), scratch.path().join("link")).unwrap();
+        fs::write(scratch.path().join("file"), "").unwrap();
+        for name in ["link", "file"] {
+            let refused = directory.subdirectory(name).err().unwrap();
+            assert_eq!(refused.kind(), ErrorKind::Integrity, "{name}");
+            let refused = PrivateDir::open(&scratch.path().join(name)).err().unwrap();
+            assert_eq!(refused.kind(), ErrorKind::Integrity, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_directory_that_is_synchronised_is_the_one_a_path_lies_in() {
+        sync_parent(Path::new("a-file-of-the-working-directory")).unwrap();
+        sync_parent(&std::env::temp_dir().join("a-file")).unwrap();
+        let refused = sync_parent(Path::new("/there/is/no/such/directory")).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Io);
+    }
+}

@@ -669,4 +669,30 @@ mod tests {
             assert_eq!(found, (writer % 2 == 1).then_some(49));
         }
     }
+
+    #[test]
+    fn a_record_is_known_from_when_it_is_saved_until_it_is_removed() {
+        let records = Rig::new().open();
+        let (one, other) = (path("keys/one.toml"), path("disks/other.toml"));
+        assert!(!records.knows(&one));
+        records.save(&one, &value(1)).unwrap();
+        records.save(&other, &value(2)).unwrap();
+        assert!(records.knows(&one) && records.knows(&other));
+        assert_eq!(records.paths().unwrap(), [other.clone(), one.clone()]);
+        records.remove(&one).unwrap();
+        assert!(!records.knows(&one));
+        assert_eq!(records.paths().unwrap(), [other]);
+    }
+
+    #[test]
+    fn a_tag_is_that_of_all_bytes_in_one_log() {
+        let records = Rig::new().open();
+        let (log, other) = (path("kms/audit.jsonl"), path("kms/other.jsonl"));
+        let tag = records.tag(&log, b"a line");
+        assert!(records.has_tag(&log, b"a line", &tag));
+        assert!(!records.has_tag(&log, b"a lime", &tag));
+        assert!(!records.has_tag(&other, b"a line", &tag));
+        assert!(!records.has_tag(&log, b"a line", &tag[..31]));
+        assert!(!Rig::new().open().has_tag(&log, b"a line", &tag));
+    }
 }

@@ -19,6 +19,11 @@ fn regions(changed: &ChangedRegions) -> Vec<usize> {
     }
     assert_eq!(changed.total(), len(found.len() * REGION));
     assert_eq!(changed.is_empty(), found.is_empty());
+    for number in 0..SIZE / REGION {
+        let is_changed = found.contains(&number);
+        assert_eq!(changed.contains(at(number * REGION)), is_changed);
+        assert_eq!(changed.contains(at((number + 1) * REGION - 1)), is_changed);
+    }
     found
 }
 

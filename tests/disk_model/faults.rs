@@ -156,9 +156,11 @@ fn a_failed_flush_is_told_once_to_every_open_file_and_to_no_later_one() {
     let (disk, payload) = faulty(Make::ALL[1]);
     let (first, second, idle) = (disk.flush_cursor(), disk.flush_cursor(), disk.flush_cursor());
     disk.flush_for(&first).unwrap();
+    assert!(!disk.has_failed_to_flush());
     payload.fail_operation_after(Operation::Flush, 0, Errno::NOSPC);
     assert_eq!(disk.flush_for(&first).unwrap_err().kind(), ErrorKind::NoSpace);
     disk.flush_for(&first).unwrap();
+    assert!(disk.has_failed_to_flush(), "what was written before is lost all the same");
     let late = disk.flush_cursor();
     disk.flush_for(&late).unwrap();
     assert_eq!(disk.flush_for(&second).unwrap_err().kind(), ErrorKind::NoSpace);
