@@ -1,19 +1,23 @@
 //! What the daemon can still do once it is mounted, asked of it by a debugger; and how the program
 //! is built.
 
+use crate::calls::{Call, Calls};
 use crate::support::{Mount, Needs, Setup, is_running, run, trial, wait_until};
 use libtest_mimic::Trial;
+use std::path::Path;
+
+/// What Landlock and seccomp say.
+const REFUSALS: [i64; 2] = [-libc::EACCES as i64, -libc::EPERM as i64];
 
 pub fn trials() -> Vec<Trial> {
-    const DEBUGGER: Needs = Needs::RootAnd(&["gdb"]);
     vec![
         trial(
             "the_daemon_opens_no_file_it_has_no_need_of",
-            DEBUGGER,
+            Calls::NEEDS,
             the_daemon_opens_no_file_it_has_no_need_of,
         ),
-        trial("the_daemon_starts_no_program", DEBUGGER, the_daemon_starts_no_program),
-        trial("control_without_a_sandbox_the_daemon_can", DEBUGGER, control),
+        trial("the_daemon_starts_no_program", Calls::NEEDS, the_daemon_starts_no_program),
+        trial("control_without_a_sandbox_the_daemon_can", Calls::NEEDS, control),
         trial("every_thread_is_in_the_sandbox", Needs::Root, every_thread_is_in_the_sandbox),
         trial(
             "a_signal_ends_the_mount_and_what_unmounts_it",
@@ -25,7 +29,11 @@ pub fn trials() -> Vec<Trial> {
             Needs::Fuse,
             a_killed_daemon_leaves_no_process_behind,
         ),
-        trial("what_is_named_besides_can_be_opened", DEBUGGER, what_is_named_besides_can_be_opened),
+        trial(
+            "what_is_named_besides_can_be_opened",
+            Calls::NEEDS,
+            what_is_named_besides_can_be_opened,
+        ),
         trial(
             "the_program_is_position_independent_and_its_tables_are_read_only",
             Needs::RootAnd(&["readelf"]),
@@ -36,54 +44,47 @@ pub fn trials() -> Vec<Trial> {
 
 /// What a call gives in each thread of a process.
 #[track_caller]
-fn in_every_thread(pid: u32, call: &str) -> Vec<i64> {
-    let pid = pid.to_string();
-    let every = format!("thread apply all -q print (int){call}");
-    let arguments =
-        ["-nx", "-batch", "-p", &pid, "-ex", "set debuginfod enabled off", "-ex", &every];
-    let output = run("gdb", &arguments).ok();
-    let results = output.lines().filter_map(|line| line.strip_prefix('$')?.split(" = ").nth(1));
-    let results: Vec<i64> = results.map(|number| number.parse().unwrap()).collect();
-    assert!(results.len() >= 5, "{output}");
-    results
-}
-
-fn open(path: &str) -> String {
-    format!("open64(\"{path}\", 0)")
+fn expect_refused(mount: &Mount, calls: &Calls, call: &Call) {
+    let results = calls.in_every_thread(mount.pid(), call);
+    assert!(results.iter().all(|result| REFUSALS.contains(result)), "{results:?}");
 }
 
 #[track_caller]
-fn expect_refused(mount: &Mount, call: &str) {
-    let results = in_every_thread(mount.pid(), call);
-    assert!(results.iter().all(|result| *result == -1), "{call}: {results:?}");
+fn expect_opened(mount: &Mount, calls: &Calls, path: &str) {
+    let results = calls.in_every_thread(mount.pid(), &Call::open(path));
+    assert!(results.iter().all(|result| *result >= 0), "{path}: {results:?}");
 }
 
 /// Neither secrets of the system, nor programs, nor memory of others, nor disks.
 fn the_daemon_opens_no_file_it_has_no_need_of() {
-    let mount = Mount::new();
-    for path in ["/etc/passwd", "/root", "/bin/sh", "/dev/mem", "/dev/loop-control"] {
-        expect_refused(&mount, &open(path));
+    let (mount, calls) = (Mount::new(), Calls::new());
+    let there = |path: &&str| Path::new(path).exists();
+    let paths = ["/etc/passwd", "/root", "/bin/sh", "/dev/mem", "/dev/loop-control"];
+    for path in paths.into_iter().filter(there) {
+        expect_refused(&mount, &calls, &Call::open(path));
     }
-    expect_refused(&mount, &open(mount.config_path().to_str().unwrap()));
+    expect_refused(&mount, &calls, &Call::open(mount.config_path().to_str().unwrap()));
     let own = mount.state_dir().join("ledger");
-    let results = in_every_thread(mount.pid(), &open(own.to_str().unwrap()));
-    assert!(results.iter().all(|result| *result >= 0), "its own ledger: {results:?}");
+    expect_opened(&mount, &calls, own.to_str().unwrap());
 }
 
 fn the_daemon_starts_no_program() {
-    let mount = Mount::new();
-    expect_refused(&mount, "execve(\"/bin/true\", 0, 0)");
-    expect_refused(&mount, "socket(2, 1, 0)");
-    expect_refused(&mount, "ptrace(16, 1, 0, 0)");
-    expect_refused(&mount, "umount2(\"/proc\", 2)");
+    let (mount, calls) = (Mount::new(), Calls::new());
+    for call in [
+        Call::of(libc::SYS_execve, &["=/bin/true", "0", "0"]),
+        Call::of(libc::SYS_socket, &["2", "1", "0"]),
+        Call::of(libc::SYS_ptrace, &["16", "1", "0", "0"]),
+        Call::of(libc::SYS_umount2, &["=/proc", "2"]),
+    ] {
+        expect_refused(&mount, &calls, &call);
+    }
     assert_eq!(mount.json(&["status"])["sandbox"], "files and system calls");
 }
 
-/// Else the trials above would prove that a debugger can do nothing.
+/// Else the trials above would prove that such a call can do nothing.
 fn control() {
     let mount = Setup::with("[mount]\nsandbox = false\n").mount();
-    let results = in_every_thread(mount.pid(), &open("/etc/passwd"));
-    assert!(results.iter().all(|result| *result >= 0), "{results:?}");
+    expect_opened(&mount, &Calls::new(), "/etc/passwd");
     assert!(mount.json(&["status"])["sandbox"].is_null());
     assert!(mount.evsfs(&["status"]).ok().contains("sandbox: off"));
 }
@@ -131,9 +132,9 @@ fn a_killed_daemon_leaves_no_process_behind() {
 
 fn what_is_named_besides_can_be_opened() {
     let mount = Setup::with("[mount]\nsandbox_also = [\"/etc/ssl\", \"/nowhere\"]\n").mount();
-    let results = in_every_thread(mount.pid(), &open("/etc/ssl"));
-    assert!(results.iter().all(|result| *result >= 0), "{results:?}");
-    expect_refused(&mount, &open("/etc/passwd"));
+    let calls = Calls::new();
+    expect_opened(&mount, &calls, "/etc/ssl");
+    expect_refused(&mount, &calls, &Call::open("/etc/passwd"));
 }
 
 /// Full RELRO, and a stack that is not executable.

@@ -79,7 +79,7 @@ fn expect_no_data_key(mount: &Mount, keys: &Keys, disks: &[&str], when: &str) {
 fn d7_after_each_of_many_detaches_no_data_key_is_anywhere() {
     for keeping in Keeping::BOTH {
         let (mount, keys) = detached(keeping);
-        for round in 0..Amount::of(25, 250) {
+        for round in 0..Amount::of(10, 250) {
             mount.evsfs(&["disk", "attach", "db"]).ok();
             work_on(&mount, "db");
             if round == 0 && keeping == Keeping::Locked {

@@ -9,6 +9,7 @@ mod support;
 #[path = "../trouble/amount.rs"]
 mod amount;
 mod attached;
+mod calls;
 mod confined;
 mod detached;
 mod documented;

@@ -34,7 +34,6 @@ need strace strace
 need systemd-analyze systemd
 need rsync rsync
 need sfdisk fdisk
-need gdb gdb
 need readelf binutils
 
 if [ "${1:-}" = slow ]; then
