@@ -24,11 +24,12 @@ demo:
 install-deps:
 	@sh tests/support/install-deps.sh
 
+# Half of the time a test waits for a daemon, a disk or a clock: twice as many at a time as cores.
 test: install-deps
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	    $(CARGO) nextest run --no-fail-fast; \
+	    $(CARGO) nextest run --no-fail-fast --test-threads $$((2 * $$(nproc))); \
 	else \
 	    $(CARGO) test --no-fail-fast; \
 	fi
@@ -44,6 +45,7 @@ test-slow:
 	EVSFS_SLOW=1 $(CARGO) test --test secrets --no-fail-fast
 	EVSFS_SLOW=1 $(CARGO) test --test hostile --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test exercisers --no-fail-fast -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --test project_model --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test boot --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --features schedules --test schedules -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test guest -- --nocapture

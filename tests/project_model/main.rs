@@ -9,6 +9,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "../trouble/amount.rs"]
+mod amount;
 #[path = "../support/key_rules.rs"]
 mod key_rules;
 #[path = "../support/mod.rs"]

@@ -1,5 +1,6 @@
 //! Random walks of the real service beside the model.
 
+use crate::amount::Amount;
 use crate::callers::Who;
 use crate::command::{Detach, Line, MIB, Mode, NewDisk, Origin, Restart, Restored, SLOTS, Verb};
 use crate::key_rules::{DEFAULT, SHORT};
@@ -17,8 +18,8 @@ pub const DISKS: [&str; 2] = ["db", "log"];
 pub const KEYS: [&str; 3] = ["a", "b", DEFAULT];
 const BACKUPS: [&str; 2] = ["monday", "tuesday"];
 
-/// Walks of a trial; each trial has its own, so that all of them together are 10,000.
-const WALKS: u32 = 2_500;
+/// Walks of a trial, in the short form and in the long one; each trial has its own.
+const WALKS: (u32, u32) = (900, 10_000);
 
 pub fn trials() -> Vec<Trial> {
     [
@@ -43,7 +44,8 @@ impl fmt::Debug for Walk {
 
 fn walk_beside_the_model() {
     let tally = RefCell::new(BTreeMap::<String, BTreeMap<String, usize>>::new());
-    hold(WALKS, any_walk(any_step()), |walk| {
+    let walks = Amount::of(WALKS.0, WALKS.1);
+    hold(walks, any_walk(any_step()), |walk| {
         let mut stand = Stand::new();
         for line in &walk.0 {
             let outcome = stand.step(line)?;
@@ -53,7 +55,7 @@ fn walk_beside_the_model() {
         }
         stand.compare_everything()
     });
-    println!("{WALKS} walks; what was done, and how often it ended how:");
+    println!("{walks} walks; what was done, and how often it ended how:");
     for (verb, outcomes) in tally.into_inner() {
         let outcomes: Vec<String> =
             outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
