@@ -311,6 +311,12 @@ fn refused_open(path: &Path, errno: Errno) -> Error {
         other => return Error::io(format!("opening payload {}", path.display()), other.into()),
     };
     let refusal = format!("payload {} cannot be opened", path.display());
+    let uid = rustix::process::geteuid();
+    if kind == ErrorKind::Denied && errno != Errno::ROFS && !uid.is_root() {
+        return Error::new(kind, format!("{refusal} by uid {uid}, which the daemon is"))
+            .caused_by(std::io::Error::from(errno))
+            .remedy(format!("chown {uid} {}", path.display()));
+    }
     if errno != Errno::LOOP {
         return Error::new(kind, refusal).caused_by(std::io::Error::from(errno));
     }

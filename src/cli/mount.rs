@@ -77,7 +77,8 @@ pub(super) fn run(session: &mut Session<'_>, args: &MountArgs) -> Outcome {
             return start(session, &config, args, secret);
         }
         let mut told = Ok(());
-        daemon::serve(config.clone(), secret, &mut |ready| told = announce(session, &ready))?;
+        let user = daemon::ServiceUser::become_for(&config)?;
+        daemon::serve(config.clone(), user, secret, &mut |ready| told = announce(session, &ready))?;
         told
     })
 }
@@ -102,10 +103,11 @@ fn serve_detached(args: &MountArgs) -> Result<()> {
     // Fails only for the leader of a process group, who then has no terminal to leave anyway.
     let _ = rustix::process::setsid();
     std::env::set_current_dir("/").map_err(|cause| Error::io("changing to /", cause))?;
+    let user = daemon::ServiceUser::become_for(&config)?;
     // Before the mount answers, so that the log has the start too and the terminal none of it. A
     // state directory that is missing is for `serve` to refuse.
     daemon_log::start_in(config.state_dir.join(LOG));
-    daemon::serve(config, secret, &mut |ready| {
+    daemon::serve(config, user, secret, &mut |ready| {
         let line = json!({ "ok": value_of(&ready) });
         if let Err(error) = write_line(&line).and_then(|()| silence_stdout()) {
             log::warn!("event=parent_gone error={error}");

@@ -31,6 +31,7 @@ pub(super) struct Document {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MountTable {
+    pub user: Option<String>,
     pub allow_other: bool,
     pub threads: i64,
     pub cache: String,
@@ -85,6 +86,7 @@ fn default_project() -> String {
 impl Default for MountTable {
     fn default() -> Self {
         MountTable {
+            user: None,
             allow_other: false,
             threads: 0,
             cache: "writeback".to_owned(),

@@ -119,7 +119,9 @@ fn check_mount(table: &MountTable, file: &Path) -> Result<MountSettings> {
             absolute(path).map_err(|reason| mistake(file, &key, reason))
         })
         .collect::<Result<Vec<_>>>()?;
+    let user = table.user.as_deref().map(user_name).transpose();
     Ok(MountSettings {
+        user: user.map_err(at("mount.user"))?,
         allow_other: table.allow_other,
         threads: threads.map_err(at("mount.threads"))?,
         cache: one_of(&table.cache, &caches).map_err(at("mount.cache"))?,

@@ -42,6 +42,8 @@ pub struct Config {
 /// How the filesystem is mounted and served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountSettings {
+    /// The user that a daemon becomes which root starts.
+    pub user: Option<String>,
     /// Whether other users reach the mount at all; what they may do there is up to their roles.
     pub allow_other: bool,
     /// Threads that serve the kernel; 0: one per core, at least 2.

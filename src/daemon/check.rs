@@ -2,6 +2,7 @@
 
 use super::assembly::{look_at_records, open_hsm, open_records};
 use super::migrate::{left_of_a_move, refuse_unfinished_move, remove_what_a_move_left};
+use super::service_user::ServiceUser;
 use super::state_dir;
 use crate::config::Config;
 use crate::crypto::SecretText;
@@ -78,7 +79,16 @@ pub enum CheckMode {
 /// `in-use` while a daemon lives; `wrong-secret`; `integrity` when the root key does not fit, or the
 /// ledger of records is missing or was edited.
 pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> Result<CheckReport> {
-    state_dir::check_privacy(&config.state_dir)?;
+    ServiceUser::act_for(config, |caller| check_as(caller, config, secret, mode))
+}
+
+fn check_as(
+    caller: Uid,
+    config: &Config,
+    secret: Option<&SecretText>,
+    mode: CheckMode,
+) -> Result<CheckReport> {
+    state_dir::check_privacy(config)?;
     let _lock = state_dir::lock(&config.state_dir)?;
     refuse_unfinished_move(&config.state_dir)?;
     let hsm = open_hsm(config, secret)?;
@@ -86,7 +96,7 @@ pub fn check(config: &Config, secret: Option<&SecretText>, mode: CheckMode) -> R
     let records = match mode {
         CheckMode::Look => look_at_records(config, &*hsm)?,
         CheckMode::Repair => open_records(config, &*hsm)?,
-        CheckMode::Accept => report.accept(config, &*hsm)?,
+        CheckMode::Accept => report.accept(caller, config, &*hsm)?,
     };
     if let Some(directory) = left_of_a_move(&config.state_dir) {
         let repair = mode == CheckMode::Repair;
@@ -262,7 +272,7 @@ impl Finding {
 
 impl CheckReport {
     /// Makes all genuine records the newest, and opens them.
-    fn accept(&mut self, config: &Config, hsm: &dyn Hsm) -> Result<Records> {
+    fn accept(&mut self, caller: Uid, config: &Config, hsm: &dyn Hsm) -> Result<Records> {
         let store = Arc::new(DirStore::open(&config.state_dir)?);
         for path in Records::accept_all(store, hsm.record_key()?)? {
             self.findings.push(Finding {
@@ -273,7 +283,7 @@ impl CheckReport {
             });
         }
         let records = open_records(config, hsm)?;
-        let actor = Actor::User(Uid::new(rustix::process::geteuid().as_raw()));
+        let actor = Actor::User(caller);
         // An audit log that is damaged itself is a finding of its own.
         if let Err(error) = record_acceptance(&records, actor, jiff::Timestamp::now()) {
             log::warn!("event=acceptance-not-recorded error=\"{error}\"");

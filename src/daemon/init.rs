@@ -2,6 +2,7 @@
 
 use super::assembly::token_settings;
 use super::hsm_secret::{HsmSecret, demand};
+use super::service_user::{ServiceUser, account_of};
 use super::state_dir;
 use crate::config::{Config, HsmChoice, RootKeyProtection};
 use crate::crypto::{SecretText, StretchCost};
@@ -24,8 +25,18 @@ pub struct InitReport {
 /// `io`, `no-space`, `denied`.
 pub fn init(config: &Config, secret: Option<&SecretText>) -> Result<InitReport> {
     let is_new = !config.state_dir.exists();
+    if rustix::process::geteuid().is_root()
+        && let Some(account) = account_of(config)?
+    {
+        state_dir::make_for(&account, &config.state_dir)?;
+    }
+    ServiceUser::act_for(config, |_| fill(config, secret, is_new))
+}
+
+/// Makes what is in a state directory, and that itself if it is not there.
+fn fill(config: &Config, secret: Option<&SecretText>, is_new: bool) -> Result<InitReport> {
     state_dir::create(&config.state_dir)?;
-    state_dir::check_privacy(&config.state_dir)?;
+    state_dir::check_privacy(config)?;
     let _lock = state_dir::lock(&config.state_dir)?;
     let mut created: Vec<PathBuf> = is_new.then(|| config.state_dir.clone()).into_iter().collect();
     match &config.kms.hsm {
@@ -67,6 +78,7 @@ fn with_token_help(error: Error, module: &Path, token: &str) -> Error {
 
 /// The root key of a software HSM that no daemon works with.
 pub struct OfflineRootKey<'a> {
+    config: &'a Config,
     path: &'a PathBuf,
     _lock: state_dir::StateLock,
 }
@@ -82,9 +94,11 @@ impl<'a> OfflineRootKey<'a> {
             return Err(Error::new(ErrorKind::Unsupported, message)
                 .remedy("change the PIN of a token with its own tools"));
         };
-        state_dir::check_privacy(&config.state_dir)?;
-        let lock = state_dir::lock(&config.state_dir)?;
-        Ok(OfflineRootKey { path: root_key_file, _lock: lock })
+        let lock = ServiceUser::act_for(config, |_| {
+            state_dir::check_privacy(config)?;
+            state_dir::lock(&config.state_dir)
+        })?;
+        Ok(OfflineRootKey { config, path: root_key_file, _lock: lock })
     }
 
     /// The file.
@@ -97,7 +111,8 @@ impl<'a> OfflineRootKey<'a> {
     /// # Errors
     /// `not-found`, `integrity`.
     pub fn needed_secret(&self) -> Result<Option<HsmSecret>> {
-        let has_passphrase = RootKeyFile::at(self.path).has_passphrase()?;
+        let has_passphrase =
+            ServiceUser::act_for(self.config, |_| RootKeyFile::at(self.path).has_passphrase())?;
         Ok(has_passphrase.then_some(HsmSecret::Passphrase))
     }
 
@@ -106,7 +121,9 @@ impl<'a> OfflineRootKey<'a> {
     /// # Errors
     /// `wrong-secret`.
     pub fn try_passphrase(&self, present: &SecretText) -> Result<()> {
-        RootKeyFile::at(self.path).open_with_passphrase(present).map(|_| ())
+        ServiceUser::act_for(self.config, |_| {
+            RootKeyFile::at(self.path).open_with_passphrase(present).map(|_| ())
+        })
     }
 
     /// Puts the root key under another passphrase.
@@ -115,6 +132,8 @@ impl<'a> OfflineRootKey<'a> {
     /// `wrong-secret`, `io`, `no-space`; the old passphrase holds then, or the new one when only the
     /// last synchronisation failed.
     pub fn change_passphrase(&self, present: Option<&SecretText>, new: &SecretText) -> Result<()> {
-        RootKeyFile::at(self.path).change_passphrase(present, new, StretchCost::RECOMMENDED)
+        ServiceUser::act_for(self.config, |_| {
+            RootKeyFile::at(self.path).change_passphrase(present, new, StretchCost::RECOMMENDED)
+        })
     }
 }

@@ -11,6 +11,7 @@
 
 use super::assembly::{look_at_records, token_settings};
 use super::hsm_secret::{HsmSecret, demand};
+use super::service_user::ServiceUser;
 use super::state_dir;
 use crate::archive::{ArchiveRecord, Sealing};
 use crate::config::{Config, HsmChoice, RootKeyProtection};
@@ -59,9 +60,17 @@ pub fn migrate(
     from: (&Config, Option<&SecretText>),
     to: (&Config, Option<&SecretText>),
 ) -> Result<MoveReport> {
+    ServiceUser::act_for(from.0, |caller| move_keys(caller, from, to))
+}
+
+fn move_keys(
+    caller: Uid,
+    from: (&Config, Option<&SecretText>),
+    to: (&Config, Option<&SecretText>),
+) -> Result<MoveReport> {
     let state_dir = &from.0.state_dir;
     let (root_key_file, token) = ends_of_move(from.0, to)?;
-    state_dir::check_privacy(state_dir)?;
+    state_dir::check_privacy(from.0)?;
     let _lock = state_dir::lock(state_dir)?;
     let mut report = MoveReport::default();
     if !is_complete(state_dir) {
@@ -73,7 +82,7 @@ pub fn migrate(
             }
             opened => opened?,
         };
-        report = stage(state_dir, &old, &new, &mut || Ok(()))?;
+        report = stage(caller, state_dir, &old, &new, &mut || Ok(()))?;
     }
     finish(state_dir, root_key_file, &mut || Ok(()))?;
     Ok(report)
@@ -88,9 +97,16 @@ pub fn preview_migration(
     from: (&Config, Option<&SecretText>),
     to: (&Config, Option<&SecretText>),
 ) -> Result<MoveReport> {
+    ServiceUser::act_for(from.0, |_| foresee(from, to))
+}
+
+fn foresee(
+    from: (&Config, Option<&SecretText>),
+    to: (&Config, Option<&SecretText>),
+) -> Result<MoveReport> {
     let state_dir = &from.0.state_dir;
     let (_root_key_file, token) = ends_of_move(from.0, to)?;
-    state_dir::check_privacy(state_dir)?;
+    state_dir::check_privacy(from.0)?;
     let _lock = state_dir::lock(state_dir)?;
     if is_complete(state_dir) {
         return Ok(MoveReport::default());
@@ -190,7 +206,13 @@ fn is_complete(state_dir: &Path) -> bool {
 }
 
 /// Writes all records as they will be beside those that are.
-fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Result<MoveReport> {
+fn stage(
+    caller: Uid,
+    state_dir: &Path,
+    old: &SoftHsm,
+    new: &dyn Hsm,
+    step: Step<'_>,
+) -> Result<MoveReport> {
     let staging = state_dir.join(STAGING);
     remove_tree(&staging)?;
     let directory = PrivateDir::open_or_create(&staging)?;
@@ -198,8 +220,7 @@ fn stage(state_dir: &Path, old: &SoftHsm, new: &dyn Hsm, step: Step<'_>) -> Resu
     let moved = Records::open(Arc::new(DirStore::open(&staging)?), new.record_key()?)?;
     step()?;
     let moving = KeyMove::of_keys(old, Some(new), &records, &moved, jiff::Timestamp::now())?;
-    let actor = Actor::User(Uid::new(rustix::process::geteuid().as_raw()));
-    move_audit(&records, &moved, actor, jiff::Timestamp::now())?;
+    move_audit(&records, &moved, Actor::User(caller), jiff::Timestamp::now())?;
     let report = move_records(state_dir, &records, &moved, &moving, step)?;
     step()?;
     // A record whose place is not durable yet would be put there by an opening of `moving/`, which
@@ -424,7 +445,7 @@ mod tests {
         fn migrate(&self, step: Step<'_>) -> Result<()> {
             let state_dir = self.state_dir();
             if !is_complete(&state_dir) {
-                stage(&state_dir, &self.old()?, &self.new_hsm(), step)?;
+                stage(Uid::ROOT, &state_dir, &self.old()?, &self.new_hsm(), step)?;
             }
             finish(&state_dir, &self.root(), step)
         }

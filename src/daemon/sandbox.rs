@@ -32,13 +32,7 @@ fn needed(config: &Config) -> Sandbox {
     let mut sandbox = Sandbox {
         // Of this process, and of those whose reads are waiting: whether a signal ends the wait.
         readable: vec!["/proc".into()],
-        writable: vec![
-            config.state_dir.clone(),
-            "/dev/fuse".into(),
-            "/dev/null".into(),
-            // How far the kernel reads ahead in the mount.
-            "/sys/devices/virtual/bdi".into(),
-        ],
+        writable: vec![config.state_dir.clone(), "/dev/fuse".into(), "/dev/null".into()],
         sockets: false,
     };
     sandbox.writable.extend(config.backing_dirs.iter().cloned());
@@ -97,7 +91,7 @@ mod tests {
         let of = |paths: &[std::path::PathBuf]| {
             paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>()
         };
-        let writable = ["/s", "/dev/fuse", "/dev/null", "/sys/devices/virtual/bdi", "/b", "/a"];
+        let writable = ["/s", "/dev/fuse", "/dev/null", "/b", "/a"];
         assert_eq!(of(&needed.writable), writable);
         assert_eq!(of(&needed.readable), ["/proc", "/r"]);
         assert!(!needed.sockets);

@@ -5,14 +5,17 @@ use super::deadlines::Deadlines;
 use super::migrate::{refuse_unfinished_move, remove_what_a_move_left};
 use super::sandbox;
 use super::service_manager::ServiceManager;
+use super::service_user::ServiceUser;
 use super::shutdown;
 use super::state_dir;
-use super::unmounter::Unmounter;
+use super::unmounter::{Rights, Unmounter};
 use crate::config::Config;
 use crate::crypto::SecretText;
 use crate::error::{Error, Result};
 use crate::fs::Namespace;
-use crate::fuse::{FuseKernelCache, Lazily, MountOptions, mount, prepare_mountpoint};
+use crate::fuse::{
+    Channels, FuseKernelCache, Lazily, MountOptions, Visitors, mount, prepare_mountpoint,
+};
 use crate::service::Service;
 use crate::sys;
 use std::path::PathBuf;
@@ -29,22 +32,24 @@ pub struct Ready {
 }
 
 /// Serves a mount until it is unmounted, stopped, or signalled to end. `announce` is called once,
-/// when the mount answers; `secret` is what [`super::needed_secret`] says. Must be called before the process has other threads.
+/// when the mount answers; `secret` is what [`super::needed_secret`] says, and `user`
+/// who the configuration says. Must be called before the process has other threads.
 ///
 /// # Errors
 /// `wrong-secret`; whatever else keeps the mount from being made; nothing is left behind then.
 pub fn serve(
     config: Config,
+    user: ServiceUser,
     secret: Option<SecretText>,
     announce: &mut dyn FnMut(Ready),
 ) -> Result<()> {
     sys::forbid_dumps()?;
     sys::block_termination_signals()?;
-    if let sys::IoFlusher::Refused(error) = sys::ask_for_io_flusher() {
+    if let sys::IoFlusher::Refused(error) = user.lend(|| Ok(sys::ask_for_io_flusher()))? {
         log::info!("event=io-flusher-refused error=\"{error}\"");
     }
-    prepare_mountpoint(&config.mountpoint)?;
-    state_dir::check_privacy(&config.state_dir)?;
+    user.lend(|| prepare_mountpoint(&config.mountpoint))?;
+    state_dir::check_privacy(&config)?;
     let _lock = state_dir::lock(&config.state_dir)?;
     refuse_unfinished_move(&config.state_dir)?;
     remove_what_a_move_left(&config.state_dir)?;
@@ -56,24 +61,20 @@ pub fn serve(
     drop(secret);
     service.load()?;
     let manager = ServiceManager::find();
-    // Before there is a sandbox, which it is not to be in.
-    let unmounter = if config.mount.sandbox {
-        Unmounter::start(&config.mountpoint)
-            .inspect_err(|error| log::warn!("event=no-sandbox error=\"{error}\""))
-            .ok()
-            .map(Arc::new)
-    } else {
-        None
-    };
+    let unmounter = start_unmounter(&config, &user)?.map(Arc::new);
     let options = MountOptions {
         mountpoint: config.mountpoint.clone(),
         source: std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone()),
-        allow_other: config.mount.allow_other,
+        channels: Channels::that_can_be_opened(),
+        visitors: visitors(&config, &user),
         threads: config.mount.threads,
     };
-    let new = mount(Arc::new(Namespace::new(service.clone())), &options)?;
+    let namespace = Arc::new(Namespace::new(service.clone()));
+    let new = user.lend(|| mount(namespace, &options))?;
     // From here on nothing is left behind only if the unmounter takes the mount away.
-    let served = restrict(&config, &service, unmounter.is_some())
+    let served = user
+        .give_up()
+        .and_then(|()| restrict(&config, &service, unmounter.is_some()))
         .and_then(|()| service.load_jobs())
         .and_then(|()| new.serve(&kernel));
     let session = served.inspect_err(|_| {
@@ -110,6 +111,31 @@ pub fn serve(
     service.close_all();
     log::info!("event=unmounted mountpoint={}", config.mountpoint.display());
     ended
+}
+
+/// Starts who will unmount for a daemon that cannot.
+fn start_unmounter(config: &Config, user: &ServiceUser) -> Result<Option<Unmounter>> {
+    if user.is_another() {
+        let start = || Unmounter::start(&config.mountpoint, Rights::OfRoot);
+        return user.lend(start).map(Some);
+    }
+    if !config.mount.sandbox {
+        return Ok(None);
+    }
+    // Before there is a sandbox, which it is not to be in.
+    Ok(Unmounter::start(&config.mountpoint, Rights::Inherited)
+        .inspect_err(|error| log::warn!("event=no-sandbox error=\"{error}\""))
+        .ok())
+}
+
+/// Who gets into the mount. A mount that root makes for another user is the other's; root, who
+/// started it, gets in nevertheless.
+fn visitors(config: &Config, user: &ServiceUser) -> Visitors {
+    match (config.mount.allow_other, user.is_another()) {
+        (true, _) => Visitors::All,
+        (false, true) => Visitors::OwnerAndRoot,
+        (false, false) => Visitors::Owner,
+    }
 }
 
 /// Gives up what is not needed once the mount is made. Threads that are started later inherit that.

@@ -1,7 +1,9 @@
 //! The state directory: private, and held by one daemon (RULES S3, INTERFACE section 7).
 
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use crate::sys::Account;
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -34,6 +36,46 @@ pub(super) fn create(state_dir: &Path) -> Result<()> {
     [parent, state_dir, &state_dir.join("kms")].into_iter().try_for_each(synchronise)
 }
 
+/// Makes a state directory, as root, that belongs to `account`, with the way to it open to all if it
+/// has to be made too; an empty one of root's is handed over.
+///
+/// # Errors
+/// `denied` when there is something in one that belongs to somebody else; `io`.
+pub(super) fn make_for(account: &Account, state_dir: &Path) -> Result<()> {
+    let failed = |cause: std::io::Error| {
+        Error::io(format!("making the state directory {}", state_dir.display()), cause)
+    };
+    if let Some(parent) = state_dir.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(failed)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(state_dir) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(failed(cause));
+        }
+        _ => {}
+    }
+    // Held, so that what is looked at is what is handed over.
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory =
+        rustix::fs::open(state_dir, flags, Mode::empty()).map_err(|cause| failed(cause.into()))?;
+    let owner = rustix::fs::fstat(&directory).map_err(|cause| failed(cause.into()))?.st_uid;
+    if owner == account.uid {
+        return Ok(());
+    }
+    let mut names = rustix::fs::Dir::read_from(&directory).map_err(|cause| failed(cause.into()))?;
+    let is_empty = names
+        .all(|name| name.is_ok_and(|name| matches!(name.file_name().to_bytes(), b"." | b"..")));
+    if owner != Uid::ROOT.as_raw() || !is_empty {
+        let (shown, name) = (state_dir.display(), &account.name);
+        let message = format!("state directory {shown} belongs to uid {owner}, not to {name}");
+        return Err(
+            Error::new(ErrorKind::Denied, message).remedy(format!("chown -R {name} {shown}"))
+        );
+    }
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    rustix::fs::fchown(&directory, Some(uid), Some(gid)).map_err(|cause| failed(cause.into()))
+}
+
 fn synchronise(directory: &Path) -> Result<()> {
     std::fs::File::open(directory)
         .and_then(|directory| directory.sync_all())
@@ -41,12 +83,20 @@ fn synchronise(directory: &Path) -> Result<()> {
 }
 
 /// Refuses a state directory that others can read, or that belongs to somebody else.
-pub(super) fn check_privacy(state_dir: &Path) -> Result<()> {
+pub(super) fn check_privacy(config: &Config) -> Result<()> {
+    let state_dir = &config.state_dir;
     let shown = state_dir.display();
     let meta = std::fs::metadata(state_dir).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
             Error::new(ErrorKind::NotFound, format!("state directory {shown} does not exist"))
                 .remedy("evsfs init")
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            let uid = rustix::process::geteuid();
+            let message = format!("uid {uid} is not let through to state directory {shown}");
+            Error::new(ErrorKind::Denied, message)
+                .caused_by(cause)
+                .remedy("chmod a+x the directories above it, or set another state_dir")
         }
         _ => Error::io(format!("looking at state directory {shown}"), cause),
     })?;
@@ -59,8 +109,11 @@ pub(super) fn check_privacy(state_dir: &Path) -> Result<()> {
     let uid = rustix::process::geteuid().as_raw();
     if meta.uid() != uid {
         let message = format!("state directory {shown} belongs to uid {}, not {uid}", meta.uid());
-        return Err(Error::new(ErrorKind::Denied, message)
-            .remedy("run evsfs as the owner of its state directory"));
+        let remedy = match &config.mount.user {
+            Some(user) => format!("chown -R {user} {shown}"),
+            None => "run evsfs as the owner of its state directory".to_owned(),
+        };
+        return Err(Error::new(ErrorKind::Denied, message).remedy(remedy));
     }
     if meta.permissions().mode() & 0o077 != 0 {
         let mode = meta.permissions().mode() & 0o7777;
@@ -78,8 +131,17 @@ pub(super) fn lock(state_dir: &Path) -> Result<StateLock> {
     let path = state_dir.join("lock");
     let failed =
         |cause: rustix::io::Errno| Error::io(format!("locking {}", path.display()), cause.into());
+    let opened = |cause: rustix::io::Errno| match cause {
+        rustix::io::Errno::ACCESS => {
+            let uid = rustix::process::geteuid();
+            let message = format!("{} is closed to uid {uid}", path.display());
+            Error::new(ErrorKind::Denied, message)
+                .remedy(format!("chown -R {uid} {}", state_dir.display()))
+        }
+        cause => failed(cause),
+    };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(opened)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(StateLock { _file: file }),
         Err(rustix::io::Errno::WOULDBLOCK) => {

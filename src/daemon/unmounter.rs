@@ -18,6 +18,15 @@ const LAZILY: u8 = b'l';
 /// How an answer begins that says the mount is in use.
 const BUSY: &str = "busy: ";
 
+/// Whose process it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// Of the user who started it.
+    Inherited,
+    /// Root's, which the daemon must be able to become yet.
+    OfRoot,
+}
+
 /// The daemon's end.
 pub(super) struct Unmounter {
     child: Child,
@@ -26,13 +35,17 @@ pub(super) struct Unmounter {
 }
 
 impl Unmounter {
-    /// Starts the process.
+    /// Starts the process, which is of the user `rights` says.
     ///
     /// # Errors
     /// `io`.
-    pub fn start(mountpoint: &Path) -> Result<Unmounter> {
+    pub fn start(mountpoint: &Path, rights: Rights) -> Result<Unmounter> {
         let starting = |cause| Error::io("starting the process that unmounts", cause);
-        let mut child = Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        if rights == Rights::OfRoot {
+            command.gid(0).uid(0);
+        }
+        let mut child = command
             .arg0("evsfs")
             .args(["mount", "--unmounter", "--"])
             .arg(mountpoint)

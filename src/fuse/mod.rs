@@ -22,4 +22,4 @@ mod workers;
 
 pub use kernel_cache::FuseKernelCache;
 pub use mountpoint::{Lazily, prepare_mountpoint, unmount};
-pub use session::{MountOptions, MountedSession, NewMount, mount};
+pub use session::{Channels, MountOptions, MountedSession, NewMount, Visitors, mount};

@@ -3,7 +3,6 @@
 use crate::error::{Error, ErrorKind, Result};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
-use std::os::linux::fs::MetadataExt;
 use std::path::Path;
 
 /// Kibibytes the kernel reads ahead in disk files.
@@ -33,7 +32,7 @@ pub fn prepare_mountpoint(mountpoint: &Path) -> Result<()> {
         Ok(meta) if !meta.is_dir() => {
             Err(Error::new(ErrorKind::Invalid, format!("mountpoint {shown} is not a directory")))
         }
-        Ok(_) if is_mounted(mountpoint) => {
+        Ok(_) if mountpoint.canonicalize().is_ok_and(|real| mounted_device(&real).is_some()) => {
             Err(Error::new(ErrorKind::InUse, format!("evsfs is mounted on {shown} already"))
                 .remedy(format!("evsfs umount {shown}")))
         }
@@ -91,26 +90,24 @@ fn unmount_by_helper(mountpoint: &Path, lazily: Lazily) -> Result<()> {
     Err(Error::new(ErrorKind::InUse, format!("fusermount3 could not unmount {shown}")))
 }
 
-/// Lets the kernel read ahead as far as one request reaches; a wish, for which it takes root.
-pub(super) fn raise_readahead(mountpoint: &Path) {
-    let raised = std::fs::metadata(mountpoint).and_then(|meta| {
-        let device = meta.st_dev();
-        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-        std::fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), READAHEAD_KIB)
-    });
-    if let Err(error) = raised {
+/// Lets the kernel read ahead as far as one request reaches; a wish, for which it takes root. `real`
+/// is the mountpoint without links; the mount need not answer yet.
+pub(super) fn raise_readahead(real: &Path) {
+    let Some(device) = mounted_device(real) else { return };
+    let file = format!("/sys/class/bdi/{device}/read_ahead_kb");
+    if let Err(error) = std::fs::write(file, READAHEAD_KIB) {
         log::info!("event=readahead-not-raised error=\"{error}\"");
     }
 }
 
-/// Whether the topmost mount there is one of ours (proc_pid_mountinfo(5): the mountpoint is the
-/// fifth field, the type follows the separator).
-fn is_mounted(mountpoint: &Path) -> bool {
-    let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return false };
-    let Ok(path) = mountpoint.canonicalize() else { return false };
-    let path = path.to_string_lossy().replace(' ', "\\040");
-    let topmost = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some(path.as_str()));
-    topmost
-        .and_then(|line| line.split_once(" - "))
-        .is_some_and(|(_, rest)| rest.starts_with("fuse.evsfs "))
+/// The device number, as `major:minor`, of the topmost mount there if it is one of ours
+/// (proc_pid_mountinfo(5): the device is the third field and the mountpoint the fifth, the type
+/// follows the separator). `real` has no links in it.
+fn mounted_device(real: &Path) -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let path = real.to_string_lossy().replace(' ', "\\040");
+    let topmost = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some(path.as_str()))?;
+    let (fields, rest) = topmost.split_once(" - ")?;
+    let device = fields.split(' ').nth(2)?;
+    rest.starts_with("fuse.evsfs ").then(|| device.to_owned())
 }

@@ -9,6 +9,8 @@ use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+const DEVICE: &str = "/dev/fuse";
+
 /// How to mount.
 #[derive(Debug, Clone)]
 pub struct MountOptions {
@@ -16,10 +18,48 @@ pub struct MountOptions {
     pub mountpoint: PathBuf,
     /// What the kernel lists as the source: a line of /etc/fstab is known to be mounted by it.
     pub source: PathBuf,
-    /// Let other users than the mount's owner in; their roles decide what they may do.
-    pub allow_other: bool,
+    /// Who gets in; their roles decide what they may do.
+    pub visitors: Visitors,
+    /// Whether event loops have channels of their own.
+    pub channels: Channels,
     /// Event loops; 0 means one for each core, at least 2.
     pub threads: usize,
+}
+
+/// How the event loops reach the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channels {
+    /// Each by a channel of its own, for which it opens the device.
+    OneEach,
+    /// All by the one that the mount was made with.
+    Shared,
+}
+
+impl Channels {
+    /// What is open to the user that this process is now.
+    pub fn that_can_be_opened() -> Channels {
+        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+        match rustix::fs::open(DEVICE, flags, rustix::fs::Mode::empty()) {
+            Ok(_) => Channels::OneEach,
+            Err(error) => {
+                let error = std::io::Error::from(error);
+                log::info!("event=one-channel-for-all-threads error=\"{DEVICE}: {error}\"");
+                Channels::Shared
+            }
+        }
+    }
+}
+
+/// Who gets into a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visitors {
+    /// The user whose process made it, and nobody else.
+    Owner,
+    /// Also root. The kernel lets in all then, and those whom it should not have are turned away at
+    /// the door.
+    OwnerAndRoot,
+    /// Everybody.
+    All,
 }
 
 /// A mount that nobody serves yet: who looks at it waits.
@@ -36,7 +76,6 @@ impl NewMount {
     pub fn serve(self, kernel: &FuseKernelCache) -> Result<MountedSession> {
         let session = self.session.spawn().map_err(|cause| refuse(&self.mountpoint, cause))?;
         kernel.connect(session.notifier());
-        mountpoint::raise_readahead(&self.mountpoint);
         Ok(MountedSession { session })
     }
 }
@@ -69,14 +108,20 @@ pub fn mount(namespace: Arc<Namespace>, options: &MountOptions) -> Result<NewMou
         MountOption::CUSTOM("subtype=evsfs".to_owned()),
         MountOption::NoAtime,
     ];
-    config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
+    config.acl = match options.visitors {
+        Visitors::Owner => SessionACL::Owner,
+        Visitors::OwnerAndRoot => SessionACL::RootAndOwner,
+        Visitors::All => SessionACL::All,
+    };
     config.n_threads = Some(match options.threads {
         0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
         threads => threads,
     });
-    config.clone_fd = true;
-    let session = fuser::Session::new(Adapter::new(namespace), &options.mountpoint, &config)
-        .map_err(|cause| refuse(&options.mountpoint, cause))?;
+    config.clone_fd = options.channels == Channels::OneEach;
+    let refused = |cause| refuse(&options.mountpoint, cause);
+    let real = options.mountpoint.canonicalize().map_err(refused)?;
+    let session = fuser::Session::new(Adapter::new(namespace), &real, &config).map_err(refused)?;
+    mountpoint::raise_readahead(&real);
     Ok(NewMount { session, mountpoint: options.mountpoint.clone() })
 }
 

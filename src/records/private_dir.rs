@@ -403,13 +403,14 @@ pub(super) fn sync_parent(path: &Path) -> Result<()> {
         .map_err(|cause| Error::io(format!("synchronising {}", parent.display()), cause.into()))
 }
 
-fn cannot_enter(place: &Path, cause: Errno) -> Error {
-    let place = place.display();
+fn cannot_enter(path: &Path, cause: Errno) -> Error {
+    let place = path.display();
     match cause {
         Errno::NOENT => Error::new(ErrorKind::NotFound, format!("there is no directory {place}")),
         Errno::NOTDIR | Errno::LOOP => {
             Error::new(ErrorKind::Integrity, format!("{place} is not a directory, or is a link"))
         }
+        Errno::ACCESS => private_file::closed_to_us(path),
         cause => Error::io(format!("opening directory {place}"), cause.into()),
     }
 }

@@ -90,6 +90,7 @@ impl PrivateFile {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP) => return Err(refused(place, "is a symbolic link", None)),
+            Err(Errno::ACCESS) => return Err(closed_to_us(place)),
             Err(cause) => {
                 return Err(Error::io(format!("opening {}", place.display()), cause.into()));
             }
@@ -147,8 +148,9 @@ pub(super) fn unlink_in(directory: BorrowedFd<'_>, name: &Path, place: &Path) ->
 
 /// Refuses what is not ours alone; `mode` is the chmod argument that repairs it.
 pub(super) fn check_private(status: &rustix::fs::Stat, place: &Path, mode: &str) -> Result<()> {
-    if status.st_uid != rustix::process::geteuid().as_raw() {
-        let fix = format!("chown {} {}", rustix::process::geteuid().as_raw(), place.display());
+    let uid = rustix::process::geteuid();
+    if status.st_uid != uid.as_raw() {
+        let fix = format!("chown {uid} {}", place.display());
         return Err(refused(place, "belongs to another user", Some(fix)));
     }
     if Mode::from_raw_mode(status.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
@@ -156,6 +158,16 @@ pub(super) fn check_private(status: &rustix::fs::Stat, place: &Path, mode: &str)
         return Err(refused(place, "is open to other users", Some(fix)));
     }
     Ok(())
+}
+
+/// Refuses what cannot be opened, as when root has put it there for a daemon that is another user.
+pub(super) fn closed_to_us(place: &Path) -> Error {
+    let uid = rustix::process::geteuid();
+    refused(
+        place,
+        &format!("is closed to uid {uid}"),
+        Some(format!("chown {uid} {}", place.display())),
+    )
 }
 
 fn refused(place: &Path, why: &str, fix: Option<String>) -> Error {

@@ -7,6 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::DiskId;
 use crate::records::PrivateDir;
 use crate::units::{ByteLen, ByteOffset};
+use rustix::fs::Access as Permission;
+use rustix::io::Errno;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -132,7 +134,7 @@ impl Payloads {
     /// A daemon that has restricted itself is denied what its administrator is not, and an errno alone
     /// sends people to look at permissions that are in order.
     fn explain_denial(&self, path: &Path, error: Error) -> Error {
-        if error.kind() != ErrorKind::Denied || self.confined.get().is_none() {
+        if error.kind() != ErrorKind::Denied || self.confined.get().is_none() || is_shut(path) {
             return error;
         }
         let text = format!(
@@ -289,4 +291,16 @@ fn already_there(path: &Path) -> Error {
 
 fn is_block_device(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_block_device())
+}
+
+/// Whether permissions alone keep this process from a payload, or from making one there. access(2) asks
+/// for nothing else: a sandbox has no part in it.
+fn is_shut(path: &Path) -> bool {
+    let refuses = |path: &Path, wanted| rustix::fs::access(path, wanted) == Err(Errno::ACCESS);
+    match path.parent() {
+        Some(directory) if !path.exists() => {
+            refuses(directory, Permission::WRITE_OK | Permission::EXEC_OK)
+        }
+        _ => refuses(path, Permission::READ_OK),
+    }
 }

@@ -3,11 +3,13 @@
 //! `libc` and `unsafe` live here (and in the SIMD kernel files of `crypto`), each block with its
 //! SAFETY reason. Calls that `rustix` already offers safely may be made anywhere.
 
+mod account;
 mod aligned_buffer;
 mod clock;
 mod clock_state;
 mod descriptor;
 mod heap;
+mod privileges;
 mod process;
 mod sandbox;
 mod secret_file;
@@ -16,11 +18,13 @@ mod signals;
 mod stack;
 mod thread;
 
+pub use account::Account;
 pub use aligned_buffer::AlignedBuffer;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use clock_state::is_clock_synchronised;
 pub use descriptor::inherited_descriptor;
 pub use heap::WipingHeap;
+pub use privileges::KeptPrivileges;
 pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
 pub use sandbox::{Confinement, Sandbox, join_sandbox};
 pub use secret_file::{SecretFile, lend_descriptor};

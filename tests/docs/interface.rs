@@ -348,8 +348,10 @@ fn configuration() {
         let fields = fields.split("\n}").next().unwrap().lines();
         let fields = fields.filter_map(|line| line.trim_start().strip_prefix("pub "));
         let keys = fields.map(|field| field.split(':').next().unwrap().to_owned());
-        let there =
-            keys.filter(|key| !["mount", "kms", "defaults", "user"].contains(&key.as_str()));
+        // Those of the top are tables, with rows of their own.
+        let is_table =
+            |key: &str| table == "top" && ["mount", "kms", "defaults", "user"].contains(&key);
+        let there = keys.filter(|key| !is_table(key));
         let start =
             format!("| {} | ", if table == "top" { "top".into() } else { format!("`{table}`") });
         let row = section.lines().find_map(|line| line.strip_prefix(&start)).unwrap();

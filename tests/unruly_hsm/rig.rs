@@ -5,7 +5,9 @@ use evsfs::config::CacheMode;
 use evsfs::crypto::{Dk, RecordKey, Secret};
 use evsfs::error::{Error, ErrorKind, Result};
 use evsfs::fs::Namespace;
-use evsfs::fuse::{FuseKernelCache, Lazily, MountOptions, MountedSession, mount, unmount};
+use evsfs::fuse::{
+    Channels, FuseKernelCache, Lazily, MountOptions, MountedSession, Visitors, mount, unmount,
+};
 use evsfs::id::{Alias, Uid};
 use evsfs::kms::{CmkVersion, Hsm, Kms, SoftHsm};
 use evsfs::records::{DirStore, Records};
@@ -126,7 +128,13 @@ impl Rig {
         let service = service(&hsm, &state_dir, &mountpoint, kernel.clone());
         service.load().unwrap();
         let source = PathBuf::new();
-        let options = MountOptions { mountpoint, source, allow_other: false, threads: 2 };
+        let options = MountOptions {
+            mountpoint,
+            source,
+            channels: Channels::OneEach,
+            visitors: Visitors::Owner,
+            threads: 2,
+        };
         let session = mount(Arc::new(Namespace::new(service)), &options).unwrap();
         let session = session.serve(&kernel).unwrap();
         let rig = Rig { hsm, directory, session: Some(session) };

@@ -23,6 +23,7 @@ mod mounting;
 mod ordinary_user;
 mod rig;
 mod rotation;
+mod service_user;
 mod users;
 
 fn main() -> std::process::ExitCode {
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         jobs::trials(),
         events::trials(),
         ordinary_user::trials(),
+        service_user::trials(),
     ];
     support::run_trials(files.into_iter().flatten().collect())
 }

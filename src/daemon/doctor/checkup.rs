@@ -1,7 +1,8 @@
 //! All looks, in their order.
 
-use super::{hsm, machine, memory, mounts, place};
+use super::{hsm, machine, memory, mounts, place, user};
 use crate::config::Config;
+use crate::daemon::service_user::ServiceUser;
 use crate::error::Error;
 use serde::Serialize;
 use std::path::Path;
@@ -82,16 +83,29 @@ pub fn checkup(file: &Path) -> Vec<Check> {
     let config = Config::load(file);
     let wanted = config.as_ref().ok();
     machine::look(&mut Area { name: "machine", checks: &mut checks }, wanted);
-    memory::look(&mut Area { name: "machine", checks: &mut checks });
-    let mut area = Area { name: "configuration", checks: &mut checks };
     match &config {
-        Ok(config) => {
-            area.ok("mount.toml", format!("{} is sound", file.display()));
-            place::look(&mut area, config);
-            hsm::look(&mut Area { name: "keys", checks: &mut checks }, config);
+        Ok(config) => as_the_daemon(config, file, &mut checks),
+        Err(error) => {
+            memory::look(&mut Area { name: "machine", checks: &mut checks });
+            Area { name: "configuration", checks: &mut checks }.refused("mount.toml", error);
         }
-        Err(error) => area.refused("mount.toml", error),
     }
     mounts::look(&mut Area { name: "mount", checks: &mut checks }, wanted);
     checks
+}
+
+/// Looks with the eyes of the user whom the daemon would be at what that user must have or reach.
+fn as_the_daemon(config: &Config, file: &Path, checks: &mut Vec<Check>) {
+    let looked = ServiceUser::act_for(config, |_| {
+        memory::look(&mut Area { name: "machine", checks });
+        let mut area = Area { name: "configuration", checks };
+        area.ok("mount.toml", format!("{} is sound", file.display()));
+        user::look(&mut area, config);
+        place::look(&mut area, config);
+        hsm::look(&mut Area { name: "keys", checks }, config);
+        Ok(())
+    });
+    if let Err(error) = looked {
+        Area { name: "configuration", checks }.refused("user", &error);
+    }
 }

@@ -11,6 +11,7 @@ mod memory;
 mod mounts;
 mod patience;
 mod place;
+mod user;
 
 pub use checkup::{Check, Health, checkup};
 pub use hsm::{PROBE_TOKEN, probe_token};

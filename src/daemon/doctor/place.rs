@@ -33,7 +33,7 @@ const GOOD: [(u64, &str); 5] = [
 
 pub(super) fn look(area: &mut Area<'_>, config: &Config) {
     let place = &config.state_dir;
-    if let Err(error) = state_dir::check_privacy(place) {
+    if let Err(error) = state_dir::check_privacy(config) {
         return area.refused("state-dir", &error);
     }
     area.ok("state-dir", format!("{} is ours alone", place.display()));
