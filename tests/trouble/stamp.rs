@@ -17,7 +17,7 @@
 /// Bytes of the unit that is stamped.
 pub const SECTOR: usize = 512;
 const CELL: usize = 32;
-const MAGIC: &[u8; 4] = b"EVST";
+const MAGIC: u32 = u32::from_le_bytes(*b"EVST");
 
 /// What a sector turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +35,12 @@ pub enum Found {
 /// The content of a sector.
 pub fn stamp(disk: u32, sector: u64, version: u64) -> [u8; SECTOR] {
     let mut bytes = [0; SECTOR];
+    let words = [u64::from(MAGIC) | u64::from(disk) << 32, sector, version];
     for (at, cell) in bytes.chunks_exact_mut(CELL).enumerate() {
-        cell[..4].copy_from_slice(MAGIC);
-        cell[4..8].copy_from_slice(&disk.to_le_bytes());
-        cell[8..16].copy_from_slice(&sector.to_le_bytes());
-        cell[16..24].copy_from_slice(&version.to_le_bytes());
-        let check = check_of(&cell[..24], at);
-        cell[24..].copy_from_slice(&check.to_le_bytes());
+        for (part, word) in cell.chunks_exact_mut(8).zip(words) {
+            part.copy_from_slice(&word.to_le_bytes());
+        }
+        cell[24..].copy_from_slice(&check_of(words, at).to_le_bytes());
     }
     bytes
 }
@@ -50,6 +49,14 @@ pub fn stamp(disk: u32, sector: u64, version: u64) -> [u8; SECTOR] {
 pub fn read_stamp(bytes: &[u8]) -> Found {
     let mut cells = bytes.chunks_exact(CELL).enumerate().map(|(at, cell)| read_cell(cell, at));
     let first = cells.next().unwrap_or(Found::Garbage);
+    // Most are whole, and cheaper to compare than to read.
+    match first {
+        Found::Nothing if bytes == [0; SECTOR] => return first,
+        Found::Whole { disk, sector, version } if bytes == stamp(disk, sector, version) => {
+            return first;
+        }
+        _ => {}
+    }
     cells.fold(first, |so_far, cell| match (so_far, cell) {
         (Found::Garbage, _) | (_, Found::Garbage) => Found::Garbage,
         (so_far, cell) if so_far == cell => so_far,
@@ -58,21 +65,25 @@ pub fn read_stamp(bytes: &[u8]) -> Found {
 }
 
 fn read_cell(cell: &[u8], at: usize) -> Found {
-    if cell.iter().all(|byte| *byte == 0) {
+    if cell == [0; CELL] {
         return Found::Nothing;
     }
     let word = |from: usize| u64::from_le_bytes(cell[from..from + 8].try_into().unwrap());
-    if &cell[..4] != MAGIC || word(24) != check_of(&cell[..24], at) {
+    let words = [word(0), word(8), word(16)];
+    let [first, sector, version] = words;
+    if first as u32 != MAGIC || word(24) != check_of(words, at) {
         return Found::Garbage;
     }
-    let disk = u32::from_le_bytes(cell[4..8].try_into().unwrap());
-    Found::Whole { disk, sector: word(8), version: word(16) }
+    Found::Whole { disk: (first >> 32) as u32, sector, version }
 }
 
-/// FNV-1a; against accidents, not against attackers.
-fn check_of(bytes: &[u8], at: usize) -> u64 {
-    let with_place = bytes.iter().copied().chain((at as u64).to_le_bytes());
-    with_place.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// Against accidents, not against attackers: each word is multiplied in, and its upper half, which
+/// all of its bits reach, folded onto the lower.
+fn check_of(words: [u64; 3], at: usize) -> u64 {
+    let mut check = at as u64;
+    for word in words {
+        check = (check ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        check ^= check >> 32;
+    }
+    check
 }

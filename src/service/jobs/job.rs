@@ -49,6 +49,24 @@ pub struct Life {
     pub error: Option<Refusal>,
 }
 
+impl Life {
+    /// What it is after an event that can happen in this state.
+    pub(super) fn after(
+        &self,
+        event: JobEvent,
+        now: jiff::Timestamp,
+        error: Option<Refusal>,
+    ) -> Option<Life> {
+        let state = self.state.after(event)?;
+        let (started, finished) = match event {
+            JobEvent::Start => (Some(now), self.finished),
+            JobEvent::Requeue => (None, self.finished),
+            JobEvent::Finish | JobEvent::Fail | JobEvent::Cancel => (self.started, Some(now)),
+        };
+        Some(Life { state, started, finished, error })
+    }
+}
+
 impl Job {
     /// The job that a record tells of.
     pub(super) fn from_record(record: JobRecord) -> Job {
@@ -73,7 +91,12 @@ impl Job {
 
     /// What is to be remembered of it.
     pub(super) fn record(&self) -> JobRecord {
-        let Life { state, started, finished, error } = self.life();
+        self.record_with(self.life())
+    }
+
+    /// What will be to be remembered of it once its life has come to this.
+    pub(super) fn record_with(&self, life: Life) -> JobRecord {
+        let Life { state, started, finished, error } = life;
         JobRecord {
             id: self.id,
             kind: self.kind,
@@ -138,20 +161,12 @@ impl Job {
         error: Option<Refusal>,
     ) -> bool {
         let mut life = self.life.lock();
-        let Some(state) = life.state.after(event) else { return false };
-        life.state = state;
-        match event {
-            JobEvent::Start => {
-                life.started = Some(now);
-                self.progress.begin(Instant::now());
-            }
-            JobEvent::Requeue => life.started = None,
-            JobEvent::Finish | JobEvent::Fail | JobEvent::Cancel => life.finished = Some(now),
+        let Some(next) = life.after(event, now, error) else { return false };
+        *life = next;
+        match life.state {
+            JobState::Running => self.progress.begin(Instant::now()),
+            _ => self.progress.end(),
         }
-        if state != JobState::Running {
-            self.progress.end();
-        }
-        life.error = error;
         true
     }
 

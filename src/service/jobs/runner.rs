@@ -142,11 +142,11 @@ impl Service {
         }
     }
 
+    /// Ends a job that nobody else can end any more: one that was withdrawn, or that its thread ran.
+    /// Its record is written first, so that who sees that it has ended finds nothing half-written.
     pub(super) fn end_job(&self, job: &Job, event: JobEvent, error: Option<Refusal>) {
-        if !job.happen(event, self.clock.now(), error) {
-            return;
-        }
-        let life = job.life();
+        let now = self.clock.now();
+        let Some(life) = job.life().after(event, now, error.clone()) else { return };
         let (id, kind, state) = (job.id(), job.kind().name(), life.state.name());
         match &life.error {
             Some(Refusal { code, message, .. }) => {
@@ -156,9 +156,10 @@ impl Service {
             }
             None => log::info!("event=job-{state} job={id} kind={kind}"),
         }
-        if let Err(error) = self.save_job(job) {
+        if let Err(error) = self.save_record(&job.record_with(life)) {
             log::warn!("event=record-not-saved job={id} error=\"{error}\"");
         }
+        job.happen(event, now, error);
         self.tell_of_job(&format!("job.{state}"), job);
         self.forget_old_jobs();
     }
@@ -221,7 +222,11 @@ impl Service {
     }
 
     pub(super) fn save_job(&self, job: &Job) -> Result<()> {
-        self.records.save(&JobRecord::path_of(job.id())?, &job.record())
+        self.save_record(&job.record())
+    }
+
+    fn save_record(&self, record: &JobRecord) -> Result<()> {
+        self.records.save(&JobRecord::path_of(record.id)?, record)
     }
 
     fn forget_job(&self, job: &Job) {
