@@ -44,6 +44,7 @@ test-slow:
 	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test secrets --no-fail-fast
 	EVSFS_SLOW=1 $(CARGO) test --test hostile --no-fail-fast -- --nocapture
+	EVSFS_SLOW=1 $(CARGO) test --test tamper --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test exercisers --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test project_model --no-fail-fast -- --nocapture
 	EVSFS_SLOW=1 $(CARGO) test --test boot --no-fail-fast -- --nocapture

@@ -37,6 +37,8 @@ pub(super) struct HeaderPlan {
     pub sector_size: u64,
     /// Where the data begins in its file or device, in bytes.
     pub data_offset: u64,
+    /// How long one try of the passphrase is to take, in milliseconds, if cryptsetup shall not choose.
+    pub iter_time: Option<u32>,
 }
 
 impl HeaderPlan {
@@ -92,6 +94,9 @@ impl Cryptsetup {
                         command.arg("--sector-size").arg(plan.sector_size.to_string());
                     }
                     command.arg("--offset").arg((plan.data_offset / 512).to_string());
+                    if let Some(milliseconds) = plan.iter_time {
+                        command.arg("--iter-time").arg(milliseconds.to_string());
+                    }
                     command.arg("--volume-key-file").arg(key);
                     command.arg("--key-file").arg(passphrase);
                     // The data itself is not needed: where it begins is said, and it may not be

@@ -31,6 +31,11 @@ pub(super) fn run(session: &mut Session<'_>, args: &ExportHeaderArgs) -> Outcome
                 .remedy("leave out --joined, or choose luks1 or luks2")
                 .into());
         }
+        None if args.iter_time.is_some() => {
+            return Err(Error::new(ErrorKind::Invalid, "a bare key has no passphrase to be tried")
+                .remedy("leave out --iter-time, or choose luks1 or luks2")
+                .into());
+        }
         None => None,
         Some(version) => {
             must_have_sectors_of(version, &disk)?;
@@ -49,7 +54,7 @@ pub(super) fn run(session: &mut Session<'_>, args: &ExportHeaderArgs) -> Outcome
     match luks {
         None => output.file().write_all(key.expose()).map_err(|cause| output.failed(cause))?,
         Some((version, cryptsetup, passphrase)) => {
-            let plan = plan(version, args.joined, &answer)?;
+            let plan = plan(version, args, &answer)?;
             write_header(&output, &cryptsetup, plan, &key, &passphrase)?;
         }
     }
@@ -103,10 +108,10 @@ fn taken(answer: &mut Value) -> Result<Zeroizing<String>> {
     }
 }
 
-fn plan(version: u8, is_joined: bool, answer: &Value) -> Result<HeaderPlan> {
+fn plan(version: u8, args: &ExportHeaderArgs, answer: &Value) -> Result<HeaderPlan> {
     let number = |key| Object::of(answer).get(key).and_then(Value::as_u64).unwrap_or_default();
     let (offset, sector_size) = (number("payload_offset"), number("sector_size"));
-    let data_offset = match (is_joined, offset) {
+    let data_offset = match (args.joined, offset) {
         (false, offset) => offset,
         (true, 0) => HeaderPlan::header_len(version),
         (true, offset) => {
@@ -114,7 +119,7 @@ fn plan(version: u8, is_joined: bool, answer: &Value) -> Result<HeaderPlan> {
             return Err(Error::new(ErrorKind::Unsupported, message).remedy("leave out --joined"));
         }
     };
-    Ok(HeaderPlan { version, sector_size, data_offset })
+    Ok(HeaderPlan { version, sector_size, data_offset, iter_time: args.iter_time })
 }
 
 /// What there is now, and how it is used.

@@ -16,6 +16,10 @@ pub(super) struct ExportHeaderArgs {
     pub output: PathBuf,
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
+    /// How long one try of the passphrase is to take, as cryptsetup has it: less for a slow machine that
+    /// will open it, more against guessing [default: that of cryptsetup]
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub iter_time: Option<u32>,
     /// Seal zeros into what was never written first, which other programs read as noise otherwise
     #[arg(long)]
     pub materialize: bool,

@@ -104,8 +104,8 @@ fn leave_half_done(world: &World, verb: &Verb, call: &str, number: &str) {
     let pid = world.mount().pid();
     let tracer = Strace::attach(pid, call, Injection::Kill, number, &world.trace());
     assert_ne!(world.run(verb).code, 0);
-    assert!(tracer.end(), "{} was not killed", verb.name);
     wait_until("the daemon is gone", || !is_running(pid));
+    assert!(tracer.end(), "{} was not killed", verb.name);
     run("umount", &["-l", world.mount().mountpoint().to_str().unwrap()]).ok();
     world.save();
 }

@@ -55,27 +55,19 @@ pub fn disk_with_data(mount: &Mount, name: &str, sector_size: &str) -> PathBuf {
     disk
 }
 
-/// Runs `disk export-header` with the passphrase, and returns the file.
+/// Runs `disk export-header` with a passphrase that is quickly tried, and returns the file.
 #[track_caller]
 pub fn exported(mount: &Mount, disk: &str, format: &str, options: &[&str]) -> PathBuf {
     let file = mount.scratch().join(format!("{disk}-{format}-{}", options.len()));
     let passphrase = passphrase_file(mount);
     let mut all = vec!["disk", "export-header", disk, "--format", format, "--output", text(&file)];
     if format != "dk" {
-        all.extend_from_slice(&["--passphrase-file", text(&passphrase)]);
+        all.extend_from_slice(&["--passphrase-file", text(&passphrase), "--iter-time", "10"]);
     }
     all.extend_from_slice(options);
     mount.evsfs(&all).ok();
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     file
-}
-
-/// Lets the passphrase of a LUKS1 header be tried with the least work, for programs that take long.
-#[track_caller]
-pub fn quickened(mount: &Mount, header: &Path) {
-    let (old, new) = (passphrase_file(mount), secret_file(mount, "new", PASSPHRASE.as_bytes()));
-    let line = ["luksChangeKey", "--batch-mode", "--key-file", text(&old)];
-    run("cryptsetup", &[&line[..], &QUICK, &[text(header), text(&new)]].concat()).ok();
 }
 
 /// What `cryptsetup` reads behind a detached LUKS2 header, found out without the device mapper: it
@@ -86,9 +78,6 @@ pub fn decrypted(mount: &Mount, header: &Path, payload: &Path) -> Vec<u8> {
     std::fs::copy(payload, &copy).unwrap();
     std::fs::copy(header, &header_copy).unwrap();
     let passphrase = passphrase_file(mount);
-    // The passphrase is tried several times, which takes long with the work that a header demands.
-    let line = ["luksConvertKey", "--batch-mode", "--key-file", text(&passphrase)];
-    run("cryptsetup", &[&line[..], &QUICK, &[text(&header_copy)]].concat()).ok();
     run(
         "cryptsetup",
         &[

@@ -118,6 +118,19 @@ impl Mount {
         serde_json::from_str(&self.evsfs(&all).ok()).unwrap()
     }
 
+    /// The answer to a request without parameters, asked on the control file: what `evsfs ... --json`
+    /// shows, without a process for it.
+    #[track_caller]
+    pub fn ask(&self, operation: &str) -> serde_json::Value {
+        use std::io::{Read, Write};
+        let control = self.control("control");
+        let mut file = std::fs::File::options().read(true).write(true).open(control).unwrap();
+        let mut answer = Vec::new();
+        file.write_all(format!("{{\"op\":\"{operation}\"}}\n").as_bytes()).unwrap();
+        file.read_to_end(&mut answer).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&answer).unwrap()["ok"].take()
+    }
+
     /// Creates and attaches a disk; `options` are those of `disk create` after the size.
     #[track_caller]
     pub fn attached_disk(&self, name: &str, size: &str, options: &[&str]) -> PathBuf {

@@ -14,6 +14,9 @@ mod observation;
 mod together;
 mod world;
 
+#[path = "../trouble/amount.rs"]
+#[allow(dead_code)]
+mod amount;
 #[path = "../support/kernel.rs"]
 #[allow(dead_code)]
 mod kernel;

@@ -1,12 +1,12 @@
 //! Interrupting and failing system calls of a running process, by strace(1).
 
-use crate::support::{run, wait_until};
+use crate::support::{is_running, run, wait_until};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a tracer that was told to end may take.
+/// How long a tracer may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Calls that change what a restart finds. A kill before any other call leaves what the kill
@@ -58,6 +58,7 @@ impl Injection {
 /// A tracer at work on a process and its threads.
 pub struct Strace {
     child: Child,
+    traced: u32,
     log: PathBuf,
 }
 
@@ -92,7 +93,7 @@ impl Strace {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let tracer = Strace { child, log: log.to_owned() };
+        let tracer = Strace { child, traced: pid, log: log.to_owned() };
         wait_until("strace traces every thread", || is_traced(pid));
         tracer
     }
@@ -137,17 +138,26 @@ impl Strace {
     }
 
     fn let_go(&mut self) {
-        let is_gone = |child: &mut Child| child.try_wait().unwrap().is_some();
-        if !is_gone(&mut self.child) {
+        // With all that it traces it ends by itself, when it has written how that ended.
+        if is_running(self.traced) || !self.has_ended() {
             run("kill", &["-TERM", &self.child.id().to_string()]);
         }
-        // strace(1) can wait for ever for a thread that was killed before it had met it.
+        if !self.has_ended() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    /// Waits for that. strace(1) can wait for ever for a thread that was killed before it had met it.
+    fn has_ended(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        while !is_gone(&mut self.child) && Instant::now() < deadline {
+        loop {
+            let has_ended = self.child.try_wait().unwrap().is_some();
+            if has_ended || Instant::now() >= deadline {
+                return has_ended;
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
