@@ -25,18 +25,17 @@ install-deps:
 	@sh tests/support/install-deps.sh
 
 # Half of the time a test waits for a daemon, a disk or a clock: twice as many at a time as cores.
+test: export RUSTC_WORKSPACE_WRAPPER := $(CURDIR)/tests/support/clippy.sh
 test: install-deps
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    $(CARGO) nextest run --no-fail-fast --test-threads $$((2 * $$(nproc))); \
 	else \
 	    $(CARGO) test --no-fail-fast; \
 	fi
-	$(CARGO) clippy --features schedules --test schedules --quiet -- -D warnings
 	$(CARGO) test --features schedules --test schedules --quiet
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
-	$(CARGO) build --examples --quiet
+	$(CARGO) build --examples --benches --quiet
 
 test-slow:
 	@sh tests/support/install-deps.sh slow

@@ -15,7 +15,7 @@ pub fn trials() -> Vec<Trial> {
 /// way and through it; all is verified as it goes and read again at the end.
 fn mixes(variant: Variant) {
     let rig = variant.disk("32M");
-    let seconds = if is_slow() { "60" } else { "3" };
+    let seconds = if is_slow() { "60" } else { "1" };
     let (mut read, mut written) = (0, 0);
     for (pattern, sizes, direct, engine, depth) in [
         ("randrw", "4k-64k", "1", "libaio", "16"),

@@ -1,6 +1,7 @@
 //! Random walks through a mount: commands are written into the files of `.evs`, what is so is read from
 //! them, and disks are files. Days pass while the daemon does not run.
 
+use crate::amount::Amount;
 use crate::callers::{Who, users};
 use crate::command::{
     Detach, Line, Mode, NewDisk, Origin, Restart, Restored, SLOTS, Verb, material, yes_or_no,
@@ -22,7 +23,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const WALKS: u32 = 60;
+/// Walks in the short form and in the long one.
+const WALKS: (u32, u32) = (30, 600);
 /// A daemon that has just started has kept the dates of keys after a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,7 +45,8 @@ fn walk_through_the_control_directory() {
         .prop_map(|(killed, days, reattach)| Verb::Restart(Restart { killed, days, reattach }));
     let steps = prop_oneof![15 => command(), 1 => restart];
     let commands = Cell::new(0);
-    hold(WALKS, any_walk(steps), |Walk(lines)| {
+    let walks = Amount::of(WALKS.0, WALKS.1);
+    hold(walks, any_walk(steps), |Walk(lines)| {
         let mut stand = Stand::new(clock.as_ref());
         for line in lines {
             commands.set(commands.get() + 1);
@@ -51,7 +54,7 @@ fn walk_through_the_control_directory() {
         }
         Who::ALL.into_iter().try_for_each(|who| stand.compare(who))
     });
-    println!("{WALKS} walks, {} commands", commands.get());
+    println!("{walks} walks, {} commands", commands.get());
 }
 
 /// A mount and the model of it.

@@ -30,7 +30,7 @@ pub fn trials() -> Vec<Trial> {
 
 const SIZE: usize = 1 << 20;
 const LANES: usize = 8;
-const ROUNDS: usize = 150;
+const ROUNDS: usize = 100;
 const LANE: &str = "EVSFS_TEST_LANE";
 
 /// A process that writes its own stripe of the same sectors again and again, and looks whether it
