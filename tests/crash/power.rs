@@ -21,7 +21,7 @@ pub fn trials() -> Vec<Trial> {
 /// S1, of loss of power, for data and for verbs: of the writes that the medium had not been told to
 /// flush all are lost, none, or any.
 fn s1_nothing_acknowledged_is_lost_by_power_cuts_under_load() {
-    let cuts = Amount::of(10, 500);
+    let cuts = Amount::of(50, 500);
     let machine = Machine::new();
     let mut load = Load::on(machine.mount());
     let mut clerk = Clerk::on(machine.mount());

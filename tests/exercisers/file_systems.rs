@@ -56,11 +56,11 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Unmounts, also when the test fails.
-struct Mounted(PathBuf);
+pub struct Mounted(PathBuf);
 
 impl Mounted {
     #[track_caller]
-    fn at(device: &LoopDevice, target: &Path) -> Mounted {
+    pub fn at(device: &LoopDevice, target: &Path) -> Mounted {
         run("mount", &[device.path(), target.to_str().unwrap()]).ok();
         Mounted(target.to_owned())
     }

@@ -9,8 +9,12 @@ use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use std::fs::File;
 
 const SIZE: usize = 4 << 20;
-/// As much as fsx takes at most by default.
+/// As much as fsx takes at most by default; half of all are no longer than 256 bytes.
 const LONGEST: usize = 64 * 1024;
+/// Random bytes of which each write takes some.
+const POOL: usize = 1 << 20;
+/// All operations, a fourth to each kind of disk: in the short form and in the long one.
+const OPERATIONS: (usize, usize) = (200_000, 5_000_000);
 const VARIANTS: &[Variant] =
     &[Variant::USUAL, Variant::SMALL_SECTORS, Variant::UNCACHED, Variant::UNENCRYPTED];
 
@@ -23,8 +27,15 @@ struct Exercise {
     files: Option<Files>,
     rig: DiskRig,
     expected: Vec<u8>,
+    pool: Vec<u8>,
     numbers: Numbers,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
     mapped: usize,
+    reopened: usize,
 }
 
 struct Files {
@@ -42,73 +53,89 @@ impl Files {
     }
 }
 
-/// A fourth of all operations to each kind of disk.
 fn exercise(variant: Variant) {
-    let operations = if is_slow() { 1_000_000 } else { 20_000 } / VARIANTS.len();
+    let operations = if is_slow() { OPERATIONS.1 } else { OPERATIONS.0 } / VARIANTS.len();
     let seed = std::env::var("EVSFS_TEST_SEED").map_or(1, |seed| seed.parse().unwrap());
     let rig = variant.disk(&SIZE.to_string());
     let files = Some(Files::open(&rig));
     let (expected, numbers) = (vec![0; SIZE], Numbers::new(seed));
-    let mut exercise = Exercise { files, rig, expected, numbers, mapped: 0 };
+    let (pool, tally) = (content(seed, POOL), Tally::default());
+    let mut exercise = Exercise { files, rig, expected, pool, numbers, tally };
     for operation in 0..operations {
         exercise.step(&format!("EVSFS_TEST_SEED={seed} operation {operation}"));
     }
     exercise.reopen("the end");
-    report(&format!("fsx: {operations} operations, {} by mmap: all agree", exercise.mapped));
+    let Tally { mapped, reopened } = exercise.tally;
+    report(&format!(
+        "fsx: {operations} operations, {mapped} by mmap, {reopened} new attachments: all agree"
+    ));
 }
 
 impl Exercise {
     fn step(&mut self, what: &str) {
-        let len = 1 + self.numbers.below(LONGEST);
+        // As many of each magnitude.
+        let magnitude = 2 << self.numbers.below(LONGEST.ilog2() as usize);
+        let len = 1 + self.numbers.below(magnitude);
         let at = self.numbers.below(SIZE - len);
         let (sector_at, sector_len) = (at / 4096 * 4096, len.div_ceil(4096) * 4096);
         let sector_len = sector_len.min(SIZE - sector_at);
-        let bytes = content(self.numbers.next(), sector_len.max(len));
-        let files = self.files.as_ref().unwrap();
-        match self.numbers.below(200) {
-            0..35 => self.expect(what, at, &read(&files.cached, at as u64, len)),
-            35..55 => {
-                let found = read_aligned(&files.direct, sector_at as u64, sector_len);
+        match self.numbers.below(1000) {
+            0..200 => self.expect(what, at, &read(&self.files().cached, at as u64, len)),
+            200..350 => {
+                let found = read_aligned(&self.files().direct, sector_at as u64, sector_len);
                 self.expect(what, sector_at, &found);
             }
-            55..95 => {
-                write(&files.cached, at as u64, &bytes[..len]);
-                self.expected[at..at + len].copy_from_slice(&bytes[..len]);
+            350..550 => {
+                let bytes = self.fresh(at, len);
+                write(&self.files().cached, at as u64, &self.pool[bytes]);
             }
-            95..125 => {
-                write(&files.direct, sector_at as u64, &bytes[..sector_len]);
-                self.expected[sector_at..sector_at + sector_len]
-                    .copy_from_slice(&bytes[..sector_len]);
+            550..700 => {
+                let bytes = self.fresh(sector_at, sector_len);
+                write(&self.files().direct, sector_at as u64, &self.pool[bytes]);
             }
-            125..145 => self.through_the_mapping(what, at, &bytes[..len.min(4096 * 4)]),
-            145..170 => {
+            700..850 => self.through_the_mapping(what, at, len.min(4096 * 4)),
+            850..985 => {
                 let how = match self.numbers.below(2) {
                     0 => FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
                     _ => FallocateFlags::ZERO_RANGE,
                 };
-                fallocate(&files.cached, how, at as u64, len as u64).unwrap();
+                fallocate(&self.files().cached, how, at as u64, len as u64).unwrap();
                 self.expected[at..at + len].fill(0);
             }
-            170..185 => files.cached.sync_all().unwrap(),
-            185..198 => files.direct.sync_data().unwrap(),
-            // A detach and a new start of everything, a hundredth as often as the others.
-            _ if self.numbers.below(40) == 0 => self.reopen(what),
-            _ => fallocate(&files.cached, FallocateFlags::empty(), at as u64, len as u64).unwrap(),
+            985..990 => self.files().cached.sync_all().unwrap(),
+            990..995 => self.files().direct.sync_data().unwrap(),
+            // A detach and a new start of everything, far less often than the others.
+            _ if self.numbers.below(50) == 0 => self.reopen(what),
+            _ => {
+                let how = FallocateFlags::empty();
+                fallocate(&self.files().cached, how, at as u64, len as u64).unwrap();
+            }
         }
     }
 
-    /// Reads, then writes and synchronises.
-    fn through_the_mapping(&mut self, what: &str, at: usize, bytes: &[u8]) {
+    fn files(&self) -> &Files {
+        self.files.as_ref().unwrap()
+    }
+
+    /// The part of the pool that is going to be written there.
+    fn fresh(&mut self, at: usize, len: usize) -> std::ops::Range<usize> {
+        let from = self.numbers.below(POOL - len);
+        self.expected[at..at + len].copy_from_slice(&self.pool[from..from + len]);
+        from..from + len
+    }
+
+    /// Reads, then writes; what programs store is left to the kernel most of the time.
+    fn through_the_mapping(&mut self, what: &str, at: usize, len: usize) {
         let Some(mapping) = &mut self.files.as_mut().unwrap().mapping else { return };
-        let found = mapping.read(at, bytes.len());
-        mapping.write(at, bytes);
-        // Two of three are left to the kernel, as stores of a program are.
-        if self.numbers.below(3) == 0 {
+        let found = mapping.read(at, len);
+        let from = self.numbers.below(POOL - len);
+        mapping.write(at, &self.pool[from..from + len]);
+        if self.numbers.below(50) == 0 {
             mapping.sync();
         }
-        self.mapped += 1;
+        self.tally.mapped += 1;
         self.expect(what, at, &found);
-        self.expected[at..at + bytes.len()].copy_from_slice(bytes);
+        self.expected[at..at + len].copy_from_slice(&self.pool[from..from + len]);
     }
 
     fn expect(&self, what: &str, at: usize, found: &[u8]) {
@@ -119,6 +146,7 @@ impl Exercise {
     /// What is then read has come from the payload.
     fn reopen(&mut self, what: &str) {
         self.files = None;
+        self.tally.reopened += 1;
         crate::detach::eventually_detached(&self.rig.mount, DiskRig::NAME);
         self.rig.mount.evsfs(&["disk", "attach", DiskRig::NAME]).ok();
         let files = Files::open(&self.rig);

@@ -9,6 +9,7 @@ mod file_systems;
 mod fio;
 mod fsx;
 mod many;
+mod memory;
 mod sharing;
 
 #[path = "../support/mod.rs"]
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
         file_systems::trials(),
         many::trials(),
         detach::trials(),
+        memory::trials(),
     ];
     support::run_trials(trials.into_iter().flatten().collect())
 }

@@ -61,8 +61,8 @@ enum Then {
     Crash,
 }
 
-/// In the short form every tenth call, with one errno and one sequel each; in the long form all of
-/// them with all.
+/// In the short form every twentieth call and the last fsync, with one errno and one sequel each; in the
+/// long form all of them with all.
 fn any_call_fails(verb: &Verb, at: usize) {
     let world = World::before(verb);
     let reference = Reference::of(&world, verb, CHANGING_CALLS);
@@ -73,11 +73,11 @@ fn any_call_fails(verb: &Verb, at: usize) {
         let sequels = [Then::Repeat, Then::Crash];
         let cases = ERRNOS.into_iter().flat_map(|errno| sequels.map(|then| (errno, then)));
         for (case, (errno, then)) in cases.enumerate() {
-            // Of the fifth ones every other.
-            let is_turn = number / 5 % 2 == at / 5 % 2 && (number / 10 + at) % 4 == case;
+            // Of the fifth ones every fourth.
+            let is_turn = number / 5 % 4 == at / 5 % 4 && (number / 20 + at) % 4 == case;
             let is_turn = Amount::of(is_turn, true);
             let is_tried = is_turn && is_tried(number, at)
-                || last_fsync == Some(number) && Amount::of(ERRNOS[0] == errno, true);
+                || last_fsync == Some(number) && Amount::of(at % 4 == case, true);
             if is_tried && fail_at(&world, verb, &reference, call, errno, then) {
                 refusals += 1;
             }

@@ -19,7 +19,7 @@ pub const KEYS: [&str; 3] = ["a", "b", DEFAULT];
 const BACKUPS: [&str; 2] = ["monday", "tuesday"];
 
 /// Walks of a trial, in the short form and in the long one; each trial has its own.
-const WALKS: (u32, u32) = (400, 10_000);
+const WALKS: (u32, u32) = (300, 10_000);
 
 pub fn trials() -> Vec<Trial> {
     [

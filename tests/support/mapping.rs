@@ -31,20 +31,22 @@ impl Mapping {
         Ok(Mapping { start: start.cast(), len })
     }
 
-    /// Reads bytes; volatile, since others write the file meanwhile.
+    /// Reads bytes.
     pub fn read(&self, at: usize, len: usize) -> Vec<u8> {
         assert!(at + len <= self.len);
-        // SAFETY: inside the mapping, which lives as long as self.
-        (at..at + len).map(|at| unsafe { self.start.wrapping_add(at).read_volatile() }).collect()
+        let mut bytes = vec![0; len];
+        // SAFETY: inside the mapping, which lives as long as self; no Rust reference points into it, so
+        // that others may write the file meanwhile.
+        unsafe { self.start.wrapping_add(at).copy_to_nonoverlapping(bytes.as_mut_ptr(), len) };
+        bytes
     }
 
     /// Writes bytes.
     pub fn write(&mut self, at: usize, bytes: &[u8]) {
         assert!(at + bytes.len() <= self.len);
-        for (index, byte) in bytes.iter().enumerate() {
-            // SAFETY: inside the mapping, which lives as long as self.
-            unsafe { self.start.wrapping_add(at + index).write_volatile(*byte) };
-        }
+        let to = self.start.wrapping_add(at);
+        // SAFETY: as in `read`.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 
     /// msync(2) with MS_SYNC.
