@@ -10,10 +10,14 @@ use crate::sys::join_sandbox;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Calls at the same time, and so the most sessions that are ever open.
 pub(super) const THREADS: usize = 8;
+
+/// How long the end of a pool waits for its threads.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -32,7 +36,7 @@ struct Pool {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    threads: usize,
+    threads: Vec<JoinHandle<()>>,
     idle: usize,
     is_closed: bool,
 }
@@ -81,6 +85,9 @@ impl Patience {
                 (Ok(result), _) => *state = Ticket::Done(result),
                 (Err(_), _) => *state = Ticket::Failed,
             }
+            // What it holds is let go before the caller goes on, who may be about to end the process:
+            // a session closed here meanwhile would be closed in a module that is being unloaded.
+            drop(regret);
             done.notify_all();
         }));
         if !is_submitted {
@@ -103,17 +110,18 @@ impl Patience {
     fn submit(&self, job: Job) -> bool {
         let mut queue = self.pool.queue.lock();
         queue.jobs.push_back(job);
-        if queue.idle < queue.jobs.len() && queue.threads < THREADS {
+        if queue.idle < queue.jobs.len() && queue.threads.len() < THREADS {
             let pool = Arc::clone(&self.pool);
             let started = std::thread::Builder::new()
                 .name("evsfs-token".to_owned())
-                .spawn(move || pool.serve())
-                .is_ok();
-            if started {
-                queue.threads += 1;
-            } else if queue.threads == 0 {
-                queue.jobs.clear();
-                return false;
+                .spawn(move || pool.serve());
+            match started {
+                Ok(thread) => queue.threads.push(thread),
+                Err(_) if queue.threads.is_empty() => {
+                    queue.jobs.clear();
+                    return false;
+                }
+                Err(_) => {}
             }
         }
         drop(queue);
@@ -134,7 +142,6 @@ impl Pool {
                 let _ = catch_unwind(AssertUnwindSafe(job));
                 queue = self.queue.lock();
             } else if queue.is_closed {
-                queue.threads -= 1;
                 return;
             } else {
                 queue.idle += 1;
@@ -146,15 +153,31 @@ impl Pool {
 }
 
 impl Drop for Patience {
+    /// Waits for the threads that no token keeps: what libraries hold for a thread goes with it, and must
+    /// not go while the process, which may be ending, unloads them.
     fn drop(&mut self) {
-        self.pool.queue.lock().is_closed = true;
+        let mut queue = self.pool.queue.lock();
+        queue.is_closed = true;
+        let threads = std::mem::take(&mut queue.threads);
+        drop(queue);
         self.pool.wake.notify_all();
+        let deadline = Instant::now() + FAREWELL;
+        for thread in threads {
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                // What panicked in it was caught.
+                let _ = thread.join();
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::channel;
 
@@ -168,6 +191,31 @@ mod tests {
         let panicked = patience.call(LONG, || -> u8 { panic!("in a test") }, |_| ());
         assert_eq!(panicked, Err(NoResult::Failed));
         assert_eq!(patience.call(LONG, || 8, |_| ()), Ok(8));
+    }
+
+    #[test]
+    fn a_program_that_ends_after_a_call_leaves_no_thread_in_the_module() {
+        let patience = Patience::default();
+        for _ in 0..1000 {
+            let session = Arc::new(());
+            let (by_work, by_regret) = (Arc::clone(&session), Arc::clone(&session));
+            let done = patience.call(LONG, move || drop(by_work), move |()| drop(by_regret));
+            assert_eq!((done, Arc::strong_count(&session)), (Ok(()), 1));
+        }
+    }
+
+    #[test]
+    fn threads_have_ended_when_the_pool_has() {
+        thread_local! { static HELD: RefCell<Option<Arc<()>>> = const { RefCell::new(None) } }
+        let held = Arc::new(());
+        for _ in 0..100 {
+            let patience = Patience::default();
+            let of_thread = Arc::clone(&held);
+            let held_by_it = move || HELD.set(Some(of_thread));
+            assert_eq!(patience.call(LONG, held_by_it, |()| ()), Ok(()));
+            drop(patience);
+            assert_eq!(Arc::strong_count(&held), 1);
+        }
     }
 
     #[test]
