@@ -116,3 +116,18 @@ fn qemu_that_is_there_and_new_enough_is_left_alone() {
     assert_eq!(asked(old, &[]).unwrap().0, None);
     assert!(asked(old, &["slow"]).unwrap().0.unwrap().contains("-backports"));
 }
+
+/// A QEMU of the backports was installed, and apt does not know them any more: nothing else was installed
+/// then either.
+#[test]
+fn what_else_is_missing_is_installed_where_qemu_cannot_be() {
+    let machine = Machine {
+        programs: &["qemu-img", "qemu-io"],
+        installed: BACKPORTS,
+        knows_backports: false,
+    };
+    let Some((qemu, all)) = asked(machine, &["slow"]) else { return };
+    assert!(!qemu.unwrap().contains("--target-release"), "{all}");
+    let installed: Vec<&str> = all.lines().filter(|line| line.starts_with("install")).collect();
+    assert!(installed[0].contains("debootstrap") && !installed[0].contains("qemu"), "{all}");
+}

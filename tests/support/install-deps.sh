@@ -65,15 +65,18 @@ qemu_is_wanted() {
     return 1
 }
 
+has_backports() { apt-cache madison qemu-utils | grep -q "$backports/"; }
+
 # Prints the backports' name when QEMU is to come from there.
 qemu_source() {
     for version in $(installed_qemu); do
-        case $version in *~bpo*) echo "$backports"; return ;; esac
+        # A system may have a package of them and know them no more.
+        case $version in *~bpo*) ! has_backports || echo "$backports"; return ;; esac
     done
     [ "$1" = slow ] || return 0
     release=$(apt-cache madison qemu-utils | grep -v -- "-backports/" | cut -d '|' -f 2 | head -1)
     is_new_enough "${release:-0}" || {
-        if apt-cache madison qemu-utils | grep -q "$backports/"; then
+        if has_backports; then
             echo "$backports"
         else
             echo "this release's QEMU is older than 9, and apt has no $backports to take another from" >&2
@@ -106,9 +109,10 @@ install_all() {
     # Sorted and without repeats.
     missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
     # shellcheck disable=SC2086
-    [ -z "$qemu" ] || install "$(qemu_source "${1:-}")" $qemu
-    # shellcheck disable=SC2086
     [ -z "${missing# }" ] || install "" $missing
+    # shellcheck disable=SC2086
+    [ -z "$qemu" ] || install "$(qemu_source "${1:-}")" $qemu ||
+        echo "not installed: $qemu: what takes it is skipped aloud"
 }
 
 # The kernel of Debian's cloud images, with its modules: small, and made for virtio.
