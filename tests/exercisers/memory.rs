@@ -3,7 +3,7 @@
 
 use crate::file_systems::Mounted;
 use crate::support::files::{assert_same, content, open_rw, read, write};
-use crate::support::{LoopDevice, Mount, Needs, run, trial};
+use crate::support::{LoopDevice, Mount, Needs, run, skipped, trial};
 use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use rustix::fs::OFlags;
@@ -23,10 +23,7 @@ pub fn trials() -> Vec<Trial> {
     let name = "loop_writeback_under_memory_pressure_comes_to_an_end";
     let pressure = match MemoryGroup::directory() {
         Some(_) => trial(name, TOOLS, loop_writeback_under_memory_pressure),
-        None => {
-            eprintln!("skipped: {name}: no memory control group can be made");
-            Trial::test(name, || Ok(())).with_ignored_flag(true)
-        }
+        None => skipped(name, "no memory control group can be made"),
     };
     let cycles = trial(
         "memory_and_descriptors_stay_flat_over_many_attachments",

@@ -95,6 +95,12 @@ pub fn trial(name: &str, needs: Needs, body: impl FnOnce() + Send + 'static) -> 
     .with_ignored_flag(missing.is_some())
 }
 
+/// A trial that this machine cannot run, for a reason besides [`Needs`]; said aloud.
+pub fn skipped(name: &str, why: &str) -> Trial {
+    eprintln!("skipped: {name}: {why}");
+    Trial::test(name, || Ok(())).with_ignored_flag(true)
+}
+
 /// Runs the trials as `cargo test` and nextest expect it.
 pub fn run_trials(trials: Vec<Trial>) -> std::process::ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

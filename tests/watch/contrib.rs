@@ -1,6 +1,6 @@
 //! What lies in `contrib` for monitors.
 
-use crate::metrics::{page, promtool};
+use crate::metrics::{page, with_promtool};
 use crate::openmetrics;
 use crate::support::{Mount, Needs, run, trial};
 use libtest_mimic::Trial;
@@ -16,7 +16,7 @@ pub fn trials() -> Vec<Trial> {
         trial("the_dashboard_and_the_alerts_name_metrics_that_there_are", Needs::Fuse, names),
         trial("the_dashboard_is_one_that_grafana_takes", Needs::Nothing, dashboard),
         trial("prometheus_is_served_by_a_script", Needs::Fuse, served),
-        trial("promtool_finds_no_fault_with_the_alerts", Needs::Nothing, alerts),
+        with_promtool("promtool_finds_no_fault_with_the_alerts", Needs::Nothing, alerts),
     ]
 }
 
@@ -101,12 +101,7 @@ fn served() {
     assert!(answers[1].contains(" 404 ") && answers[2].contains(" 503 "), "{answers:?}");
 }
 
-fn alerts() {
-    let Some(promtool) = promtool() else {
-        eprintln!("skipped: promtool is not installed (Debian: prometheus)");
-        return;
-    };
-    let promtool = promtool.to_str().unwrap();
+fn alerts(promtool: &str) {
     for (verb, file) in [("check", "evsfs.rules.yml"), ("test", "evsfs.test.yml")] {
         let file = contrib("prometheus").join(file);
         let checked = run(promtool, &[verb, "rules", file.to_str().unwrap()]);

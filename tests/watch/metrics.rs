@@ -1,7 +1,7 @@
 //! `.evs/metrics`.
 
 use crate::openmetrics::{self, FORBIDDEN, Page};
-use crate::support::{Mount, Needs, Setup, as_user, files, run, trial};
+use crate::support::{Mount, Needs, Setup, as_user, files, run, skipped, trial};
 use libtest_mimic::Trial;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("the_reader_of_these_tests_forgives_nothing", Needs::Nothing, a_strict_reader),
         trial("m1_metrics_are_openmetrics_text", Needs::Fuse, m1_metrics_are_openmetrics_text),
-        trial("m1_promtool_finds_no_fault_with_metrics", Needs::Fuse, m1_promtool),
+        with_promtool("m1_promtool_finds_no_fault_with_metrics", Needs::Fuse, m1_promtool),
         trial("m2_what_a_disk_does_is_counted", Needs::Fuse, m2_what_a_disk_does_is_counted),
         trial("m2_a_refused_request_is_an_error", Needs::Fuse, m2_a_refused_request_is_an_error),
         trial("m3_keys_and_the_kms_are_shown", Needs::Fuse, m3_keys_and_the_kms_are_shown),
@@ -76,12 +76,7 @@ fn m1_metrics_are_openmetrics_text() {
 }
 
 /// The same, by Prometheus' own tool where it is installed.
-fn m1_promtool() {
-    let Some(promtool) = promtool() else {
-        eprintln!("skipped: promtool is not installed (Debian: prometheus)");
-        return;
-    };
-    let promtool = promtool.to_str().unwrap();
+fn m1_promtool(promtool: &str) {
     let mount = busy_mount();
     let text = std::fs::read_to_string(mount.control("metrics")).unwrap();
     // Its reader of OpenMetrics is in the import of blocks, which wants timestamps.
@@ -137,12 +132,20 @@ fn in_older_format(text: &str) -> String {
 }
 
 /// Prometheus' tool, in PATH or where `$EVSFS_PROMTOOL` says.
-pub fn promtool() -> Option<PathBuf> {
+fn promtool() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("EVSFS_PROMTOOL") {
         return Some(named.into());
     }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|place| place.join("promtool")).find(|tool| tool.exists())
+}
+
+/// A trial that takes promtool.
+pub fn with_promtool(name: &str, needs: Needs, body: fn(&str)) -> Trial {
+    match promtool() {
+        Some(promtool) => trial(name, needs, move || body(promtool.to_str().unwrap())),
+        None => skipped(name, "promtool is not installed (Debian: prometheus)"),
+    }
 }
 
 /// "Requests of an attached disk that went well are counted with their bytes and their time in the
