@@ -111,10 +111,7 @@ fn a_move_to_a_token_that_is_killed_at_any_call_is_not_begun_or_can_be_finished(
     let calls = calls_in(&rig.trace());
     rig.check(&rig.to(), "undisturbed");
     let (mut stayed, mut finished, mut lost) = (0, 0, 0);
-    for (number, call) in calls.iter().enumerate() {
-        if number % Amount::of(SHORT_STEP, 1) != 0 {
-            continue;
-        }
+    for call in calls.iter().step_by(Amount::of(SHORT_STEP, 1)) {
         let when = format!("killed at {call}");
         rig.restore();
         let counted = call.number.to_string();

@@ -75,10 +75,7 @@ fn kill_starts(world: &World, clock: Option<&ForwardClock>) -> Observed {
     world.stop();
     daemon.wait().unwrap();
     let mut kills = 0;
-    for (number, call) in calls.iter().enumerate() {
-        if number % Amount::of(SHORT_STEP, 1) != 0 {
-            continue;
-        }
+    for call in calls.iter().step_by(Amount::of(SHORT_STEP, 1)) {
         let when = format!("start killed at {call}");
         world.restore();
         let counted = call.number.to_string();

@@ -1,8 +1,9 @@
 //! Detaching under load.
 
+use crate::amount::Amount;
+use crate::report;
 use crate::support::files::{content, open_rw};
 use crate::support::{Mount, Needs, Variant, trials_of};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -35,7 +36,7 @@ const BLOCK: usize = 4096;
 /// D7, D8: four writers that synchronise each block. A plain detach is refused, a forced one ends them
 /// with ENODEV or EIO; every block whose fsync returned is there after the next attachment.
 fn d8_detach_under_load(variant: Variant) {
-    let rounds = if is_slow() { 100 } else { 3 };
+    let rounds = Amount::of(3, 100);
     let rig = variant.disk("4M");
     let mut acknowledged = 0;
     for round in 0..rounds {

@@ -1,8 +1,9 @@
 //! File systems on loop devices of disks, under load, then checked.
 
+use crate::amount::Amount;
+use crate::report;
 use crate::support::files::{Numbers, content};
 use crate::support::{LoopDevice, Mount, Needs, run, trial};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -83,7 +84,7 @@ fn under_load(system: &FileSystem) {
     let disk = mount.attached_disk("db", system.size, &[]);
     let target = mount.scratch().join("fs");
     std::fs::create_dir(&target).unwrap();
-    let steps = if is_slow() { 10_000 } else { 300 };
+    let steps = Amount::of(300, 10_000);
     let device = LoopDevice::over(&disk, &["--direct-io=on"]);
     program(system.make, &device);
     let mounted = Mounted::at(&device, &target);

@@ -1,7 +1,8 @@
 //! fio, whose every block says where it belongs.
 
+use crate::amount::Amount;
+use crate::report;
 use crate::support::{Needs, Variant, run, trials_of};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 
 const TOOLS: Needs = Needs::RootAnd(&["fio"]);
@@ -15,7 +16,7 @@ pub fn trials() -> Vec<Trial> {
 /// way and through it; all is verified as it goes and read again at the end.
 fn mixes(variant: Variant) {
     let rig = variant.disk("32M");
-    let seconds = if is_slow() { "60" } else { "1" };
+    let seconds = Amount::of("1", "60");
     let (mut read, mut written) = (0, 0);
     for (pattern, sizes, direct, engine, depth) in [
         ("randrw", "4k-64k", "1", "libaio", "16"),

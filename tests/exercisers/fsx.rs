@@ -1,9 +1,10 @@
 //! What fsx does, on a file that cannot be truncated: random reads and writes of every kind at random
 //! places, each read compared with a vector.
 
+use crate::amount::Amount;
+use crate::report;
 use crate::support::files::{Numbers, assert_same, content, open_rw, read, read_aligned, write};
 use crate::support::{DiskRig, Mapping, Needs, Variant, trials_of};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use std::fs::File;
@@ -54,7 +55,7 @@ impl Files {
 }
 
 fn exercise(variant: Variant) {
-    let operations = if is_slow() { OPERATIONS.1 } else { OPERATIONS.0 } / VARIANTS.len();
+    let operations = Amount::of(OPERATIONS.0, OPERATIONS.1) / VARIANTS.len();
     let seed = std::env::var("EVSFS_TEST_SEED").map_or(1, |seed| seed.parse().unwrap());
     let rig = variant.disk(&SIZE.to_string());
     let files = Some(Files::open(&rig));

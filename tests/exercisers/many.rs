@@ -1,8 +1,9 @@
 //! 64 disks at once.
 
+use crate::amount::Amount;
+use crate::report;
 use crate::support::files::{assert_same, content, open_rw, write};
 use crate::support::{Mount, Needs, trial};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use rustix::fs::OFlags;
 
@@ -22,7 +23,7 @@ fn disks_64_at_once() {
         let kind = if number % 8 == 0 { "--unencrypted" } else { "--encrypted" };
         mount.attached_disk(&name(number), "1M", &[kind]);
     }
-    let rounds = if is_slow() { 50 } else { 2 };
+    let rounds = Amount::of(2, 50);
     std::thread::scope(|scope| {
         for number in 0..DISKS {
             let mount = &mount;

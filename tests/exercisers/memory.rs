@@ -1,12 +1,13 @@
 //! Memory: under pressure, where the kernel wants pages back that only the daemon can write; and over
 //! many attachments, where nothing may be left behind.
 
+use crate::amount::Amount;
 use crate::file_systems::Mounted;
+use crate::report;
 use crate::support::files::{assert_same, content, open_rw, read, write};
 use crate::support::{LoopDevice, Mount, Needs, run, skipped, trial};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn trials() -> Vec<Trial> {
     const TOOLS: Needs = Needs::RootAnd(&["mkfs.ext4", "dd", "timeout"]);
     let name = "loop_writeback_under_memory_pressure_comes_to_an_end";
-    let pressure = match MemoryGroup::directory() {
+    let pressure = match Version::to_be_used() {
         Some(_) => trial(name, TOOLS, loop_writeback_under_memory_pressure),
         None => skipped(name, "no memory control group can be made"),
     };
@@ -33,53 +34,88 @@ pub fn trials() -> Vec<Trial> {
     vec![pressure, cycles]
 }
 
-/// A control group with a limit of memory, removed when dropped.
-struct MemoryGroup(PathBuf);
+/// A version of control groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
 
-impl MemoryGroup {
-    /// Where groups can be made, and the name of the limit there.
-    fn directory() -> Option<(PathBuf, &'static str)> {
-        let root = Path::new("/sys/fs/cgroup");
-        let has_memory = std::fs::read_to_string(root.join("cgroup.subtree_control"))
-            .is_ok_and(|controllers| controllers.split_whitespace().any(|it| it == "memory"));
-        let places = [
-            (root.to_owned(), "memory.max", has_memory),
-            (root.join("memory"), "memory.limit_in_bytes", root.join("memory/tasks").exists()),
-        ];
-        let (place, limit, _) = places.into_iter().find(|(.., has_memory)| *has_memory)?;
-        let probe = place.join(format!("evsfs-test-probe-{}", std::process::id()));
-        std::fs::create_dir(&probe).ok()?;
-        let takes = std::fs::write(probe.join(limit), ROOM.to_string()).is_ok();
-        std::fs::remove_dir(&probe).ok()?;
-        takes.then_some((place, limit))
+impl Version {
+    /// The one by which this process can make groups that have memory.
+    fn to_be_used() -> Option<Version> {
+        let can_be_used = |version: &Version| {
+            let root = Path::new(version.root());
+            let has_memory = match version {
+                Version::One => root.join(version.limit()).exists(),
+                Version::Two => std::fs::read_to_string(root.join("cgroup.subtree_control"))
+                    .is_ok_and(|has| has.split_whitespace().any(|it| it == "memory")),
+            };
+            has_memory && rustix::fs::access(root, Access::WRITE_OK).is_ok()
+        };
+        [Version::Two, Version::One].into_iter().find(can_be_used)
     }
 
+    /// Where groups are made.
+    fn root(self) -> &'static str {
+        match self {
+            Version::One => "/sys/fs/cgroup/memory",
+            Version::Two => "/sys/fs/cgroup",
+        }
+    }
+
+    fn limit(self) -> &'static str {
+        match self {
+            Version::One => "memory.limit_in_bytes",
+            Version::Two => "memory.max",
+        }
+    }
+
+    fn no_limit(self) -> &'static str {
+        match self {
+            Version::One => "-1",
+            Version::Two => "max",
+        }
+    }
+}
+
+/// A control group with a limit of memory, removed when dropped.
+struct MemoryGroup {
+    version: Version,
+    path: PathBuf,
+}
+
+impl MemoryGroup {
     #[track_caller]
     fn with(room: u64) -> MemoryGroup {
-        let (place, limit) = MemoryGroup::directory().unwrap();
-        let group = MemoryGroup(place.join(format!("evsfs-test-{}", std::process::id())));
-        std::fs::create_dir(&group.0).unwrap();
-        std::fs::write(group.0.join(limit), room.to_string()).unwrap();
+        let version = Version::to_be_used().unwrap();
+        let path = Path::new(version.root()).join(format!("evsfs-test-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let group = MemoryGroup { version, path };
+        group.limit(&room.to_string()).unwrap();
         group
     }
 
-    fn members(&self) -> PathBuf {
-        self.0.join("cgroup.procs")
+    fn limit(&self, limit: &str) -> std::io::Result<()> {
+        std::fs::write(self.path.join(self.version.limit()), limit)
     }
 
-    fn is_of_version_2(&self) -> bool {
-        self.0.join("memory.max").exists()
+    fn members(&self) -> PathBuf {
+        self.path.join("cgroup.procs")
     }
 
     /// How often something was waited for because the limit was reached.
+    #[track_caller]
     fn times_at_the_limit(&self) -> u64 {
-        let of_version_1 = std::fs::read_to_string(self.0.join("memory.failcnt"));
-        if let Ok(count) = of_version_1 {
-            return count.trim().parse().unwrap();
-        }
-        let events = std::fs::read_to_string(self.0.join("memory.events")).unwrap();
-        let max = events.lines().find_map(|line| line.strip_prefix("max "));
-        max.unwrap().parse().unwrap()
+        let read = |name: &str| std::fs::read_to_string(self.path.join(name)).unwrap();
+        let count = match self.version {
+            Version::One => read("memory.failcnt"),
+            Version::Two => {
+                let events = read("memory.events");
+                events.lines().find_map(|line| line.strip_prefix("max ")).unwrap().to_owned()
+            }
+        };
+        count.trim().parse().unwrap()
     }
 }
 
@@ -87,26 +123,21 @@ impl Drop for MemoryGroup {
     fn drop(&mut self) {
         // Who is stuck at the limit goes on. Its processes have ended or will, which the group may
         // notice a little later.
-        for (limit, none) in [("memory.max", "max"), ("memory.limit_in_bytes", "-1")] {
-            let _ = std::fs::OpenOptions::new()
-                .write(true)
-                .open(self.0.join(limit))
-                .and_then(|mut file| std::io::Write::write_all(&mut file, none.as_bytes()));
-        }
+        let _ = self.limit(self.version.no_limit());
         for _ in 0..100 {
-            if std::fs::remove_dir(&self.0).is_ok() {
+            if std::fs::remove_dir(&self.path).is_ok() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        eprintln!("{} could not be removed", self.0.display());
+        eprintln!("{} could not be removed", self.path.display());
     }
 }
 
 /// Two writers fill files on ext4 on a loop device over a disk. They have room for a fraction of what is
 /// written: they wait for writeback, which waits for the daemon.
 fn loop_writeback_under_memory_pressure() {
-    let rounds = if is_slow() { 20 } else { 1 };
+    let rounds = Amount::of(1, 20);
     let group = MemoryGroup::with(ROOM);
     let mount = Mount::new();
     let disk = mount.attached_disk("db", "512M", &["--encrypted"]);
@@ -117,7 +148,7 @@ fn loop_writeback_under_memory_pressure() {
     let mounted = Mounted::at(&device, &target);
     // In a group of version 1 a page fault of the daemon would wait for pages that the daemon itself has
     // to write (docs/RELIABILITY.md, "What is not covered"); services have groups of their own.
-    if group.is_of_version_2() {
+    if group.version == Version::Two {
         std::fs::write(group.members(), mount.pid().to_string()).unwrap();
     }
     let begun = Instant::now();
@@ -188,7 +219,7 @@ impl Held {
 /// A disk is attached, written, read and detached again and again; after a tenth of it, when all pools
 /// are filled, the daemon holds no more than then.
 fn memory_and_descriptors_stay_flat() {
-    let cycles = if is_slow() { 10_000 } else { 300 };
+    let cycles = Amount::of(300, 10_000);
     let mount = Mount::new();
     mount.attached_disk("db", "1M", &["--encrypted"]);
     crate::detach::eventually_detached(&mount, "db");

@@ -1,8 +1,9 @@
 //! Several processes that write into the same sectors.
 
+use crate::amount::Amount;
+use crate::report;
 use crate::support::files::open_rw;
 use crate::support::{Needs, Variant, trials_of};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use rustix::fs::OFlags;
 use std::os::unix::fs::FileExt;
@@ -56,7 +57,7 @@ fn share(number: usize, sector: usize, round: usize) -> [u8; SHARE] {
 
 /// F16: each process finds its own bytes after each write, and all are there at the end, also at rest.
 fn f16_processes_share_sectors(variant: Variant) {
-    let rounds = if is_slow() { 20_000 } else { 200 };
+    let rounds = Amount::of(200, 20_000);
     let rig = variant.disk("1M");
     let writers: Vec<_> = (0..PROCESSES)
         .map(|number| {

@@ -1,8 +1,9 @@
 //! Many at a time: descriptors, and writers of control files.
 
+use crate::amount::Amount;
+use crate::report;
 use crate::support::files::{AlignedBuffer, Numbers};
 use crate::support::{Mount, Needs, trial};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
@@ -57,7 +58,7 @@ fn ten_thousand_descriptors() {
 fn a_flood() {
     let mount = Mount::new();
     let disk = mount.attached_disk("db", "8M", &[]);
-    let lasts = Duration::from_secs(if is_slow() { 60 } else { 8 });
+    let lasts = Duration::from_secs(Amount::of(8, 60));
     let (is_over, requests) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut took = std::thread::scope(|scope| {
         for number in 0..WRITERS {

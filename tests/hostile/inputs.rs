@@ -1,9 +1,10 @@
 //! Random and mutated bytes for every reader of bytes from outside, in this process.
 
+use crate::amount::Amount;
 use crate::mutation::{Mutator, corpus};
+use crate::report;
 use crate::support::{Needs, trial};
 use crate::targets::{self, Outcome};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 
 /// A reader, the corpus of the same name, and how many inputs it gets in the short form.
@@ -46,7 +47,7 @@ fn the_corpus_is_read_as_meant(name: &str, target: fn(&[u8]) -> Outcome) {
 
 /// Whatever the bytes are, the reader refuses them with a reason or gives the data that was meant.
 fn no_input_harms((name, target, inputs): Target) {
-    let inputs = if is_slow() { inputs * 20 } else { inputs };
+    let inputs = Amount::of(inputs, inputs * 20);
     let mut mutator = Mutator::of(name);
     let mut taken = 0;
     for number in 0..inputs {

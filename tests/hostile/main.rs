@@ -15,13 +15,10 @@ mod strangers;
 mod targets;
 mod through_the_mount;
 
+#[path = "../trouble/amount.rs"]
+mod amount;
 #[path = "../support/mod.rs"]
 mod support;
-
-/// Whether the long forms run.
-fn is_slow() -> bool {
-    std::env::var_os("EVSFS_SLOW").is_some_and(|value| value == "1")
-}
 
 /// A figure for docs/RELIABILITY.md.
 fn report(line: &str) {

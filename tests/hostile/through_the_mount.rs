@@ -1,10 +1,11 @@
 //! The same inputs through a mount, by every kind of caller at the same time.
 
+use crate::amount::Amount;
 use crate::mutation::Mutator;
 use crate::project::{CALLERS, project};
+use crate::report;
 use crate::support::STRANGER;
 use crate::support::{Mount, Needs, as_user, trial};
-use crate::{is_slow, report};
 use libtest_mimic::Trial;
 use rustix::io::Errno;
 use std::fs::File;
@@ -20,7 +21,7 @@ fn no_request_of_anybody() {
     let mount = project();
     let (pid, disk) = (mount.pid(), mount.mountpoint().join("alice"));
     std::fs::write(&disk, [7; 4096]).unwrap();
-    let each = if is_slow() { 10_000 } else { 400 };
+    let each = Amount::of(400, 10_000);
     std::thread::scope(|scope| {
         for uid in CALLERS {
             let mount = &mount;

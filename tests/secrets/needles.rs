@@ -92,13 +92,10 @@ impl Needles {
                 at += PAGE - TEXT_PIECE;
             }
             let start = usize::from(haystack[at]) | usize::from(haystack[at + 1]) << 8;
-            let indices = &self.by_start[start];
-            if !indices.is_empty() {
-                for index in indices {
-                    let (piece, label) = &self.pieces[*index];
-                    if haystack[at..].starts_with(piece) {
-                        found.push((at, label.as_str()));
-                    }
+            for index in &self.by_start[start] {
+                let (piece, label) = &self.pieces[*index];
+                if haystack[at..].starts_with(piece) {
+                    found.push((at, label.as_str()));
                 }
             }
             at += 1;

@@ -162,12 +162,21 @@ impl Job {
     ) -> bool {
         let mut life = self.life.lock();
         let Some(next) = life.after(event, now, error) else { return false };
+        self.enter(&mut life, next);
+        true
+    }
+
+    /// Makes what was recorded of its end visible.
+    pub(super) fn end(&self, life: Life) {
+        self.enter(&mut self.life.lock(), life);
+    }
+
+    fn enter(&self, life: &mut Life, next: Life) {
         *life = next;
         match life.state {
             JobState::Running => self.progress.begin(Instant::now()),
             _ => self.progress.end(),
         }
-        true
     }
 
     /// Asks the work to end; a stop does not undo a cancel.

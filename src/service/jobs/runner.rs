@@ -145,8 +145,7 @@ impl Service {
     /// Ends a job that nobody else can end any more: one that was withdrawn, or that its thread ran.
     /// Its record is written first, so that who sees that it has ended finds nothing half-written.
     pub(super) fn end_job(&self, job: &Job, event: JobEvent, error: Option<Refusal>) {
-        let now = self.clock.now();
-        let Some(life) = job.life().after(event, now, error.clone()) else { return };
+        let Some(life) = job.life().after(event, self.clock.now(), error) else { return };
         let (id, kind, state) = (job.id(), job.kind().name(), life.state.name());
         match &life.error {
             Some(Refusal { code, message, .. }) => {
@@ -156,10 +155,10 @@ impl Service {
             }
             None => log::info!("event=job-{state} job={id} kind={kind}"),
         }
-        if let Err(error) = self.save_record(&job.record_with(life)) {
+        if let Err(error) = self.save_record(&job.record_with(life.clone())) {
             log::warn!("event=record-not-saved job={id} error=\"{error}\"");
         }
-        job.happen(event, now, error);
+        job.end(life);
         self.tell_of_job(&format!("job.{state}"), job);
         self.forget_old_jobs();
     }
