@@ -18,12 +18,12 @@ pub fn trials() -> Vec<Trial> {
 /// S1: what was written before an fsync, fdatasync or O_DSYNC write that returned 0 survives
 /// SIGKILL of the daemon; and nothing else is changed, moved or torn by it.
 fn s1_nothing_acknowledged_is_lost_by_kills_under_load() {
-    let rounds = Amount::of(100, 2000);
+    let (rounds, lasts) = Amount::of((100, 160), (2000, 440));
     let mount = Mount::new();
     let mut load = Load::on(&mount);
     let mut numbers = Numbers::new(rounds);
     for round in 0..rounds {
-        let moment = Duration::from_millis(40 + numbers.next() % 160);
+        let moment = Duration::from_millis(40 + numbers.next() % lasts);
         let before = load.acknowledged();
         load.run(&mount, || {
             std::thread::sleep(moment);

@@ -8,6 +8,8 @@ mod support;
 
 mod conformance;
 mod life;
+mod login;
+mod losses;
 mod moving;
 mod shim;
 mod token;
@@ -21,6 +23,13 @@ fn main() -> std::process::ExitCode {
     {
         return ended;
     }
-    let trials = [conformance::trials(), life::trials(), moving::trials(), trouble::trials()];
+    let trials = [
+        conformance::trials(),
+        life::trials(),
+        login::trials(),
+        losses::trials(),
+        moving::trials(),
+        trouble::trials(),
+    ];
     support::run_trials(trials.into_iter().flatten().collect())
 }

@@ -59,7 +59,7 @@ fn keys_move_from_the_software_hsm_into_a_token_through_any_number_of_kills() {
     // Two keys are made and five data keys wrapped, after the record key at the first time.
     for calls in 0..7 {
         shim.tell("die", &"x".repeat(calls));
-        let killed = shim.evsfs(&mount, &arguments);
+        let killed = mount.evsfs_plain(&arguments);
         assert_eq!(killed.code, 137, "{calls}: {killed:?}");
         // Nothing has moved, and it can be used meanwhile.
         if calls % 2 == 0 {

@@ -1,7 +1,16 @@
-/* A PKCS#11 module in front of SoftHSM2 that can be told, by files in $EVSFS_TEST_SHIM, to be slow
- * ("slow" holds seconds), to lose its token ("removed"), to have no AES-GCM ("no-gcm") and to end
- * its process, once, before it makes or wraps a key ("die" has a byte for each to be done). It keeps
- * count: "logins" grows by a byte a login, "sessions" by + and - as they open and close. */
+/* A PKCS#11 module in front of SoftHSM2 that can be told to be an unruly one, by files in PLACE:
+ *
+ *   slow            seconds that each piece of work takes
+ *   removed         the token is away
+ *   before-NAME     "RV N": C_NAME answers RV (hexadecimal) instead of being done; N times, 0 for ever
+ *   after-NAME      the same, but it is done
+ *   lacks           mechanisms that it does not list, hexadecimal
+ *   flags           flags of the token's besides its own, hexadecimal
+ *   hidden          the label of objects that no search by label finds
+ *   handles, slots  how far handles of objects, and numbers of slots, are moved
+ *   die             a byte for each key to be made or wrapped before the process ends, once
+ *
+ * It keeps count: "called-NAME" grows by a byte a call, "sessions" by + and - as they open and close. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,132 +21,243 @@
 typedef unsigned long ul;
 /* CK_FUNCTION_LIST of version 2.40: a version, then the functions in the order of the standard. */
 struct list { unsigned char version[2]; void *fn[68]; };
-enum { GET_FUNCTION_LIST = 3, GET_SLOT_LIST, GET_SLOT_INFO, GET_TOKEN_INFO, GET_MECHANISM_LIST,
-       OPEN_SESSION = 12, CLOSE_SESSION = 13, GET_SESSION_INFO = 15, LOGIN = 18, FIND_INIT = 26,
-       ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, DECRYPT = 34, SIGN_INIT = 42,
-       GENERATE_KEY = 58 };
-enum { DEVICE_REMOVED = 0x32, TOKEN_NOT_PRESENT = 0xE0, AES_GCM = 0x1087 };
+struct attribute { ul type; void *value; ul len; };
+enum { GetFunctionList = 3, GetSlotList, GetSlotInfo, GetTokenInfo, GetMechanismList,
+       OpenSession = 12, CloseSession = 13, GetSessionInfo = 15, Login = 18, CreateObject = 20,
+       DestroyObject = 22, GetAttributeValue = 24, FindObjectsInit = 26, FindObjects,
+       EncryptInit = 29, Encrypt, DecryptInit = 33, Decrypt, SignInit = 42, Sign,
+       GenerateKey = 58, WrapKey = 60, UnwrapKey };
+enum { DEVICE_REMOVED = 0x32, TOKEN_NOT_PRESENT = 0xE0, LABEL = 3, OFFSET_OF_FLAGS = 96 };
 
 static struct list real, ours;
 
 static int open_file(const char *name, int flags)
 {
     char path[4096];
-    const char *place = getenv("EVSFS_TEST_SHIM");
-    if (!place) return -1;
-    snprintf(path, sizeof path, "%s/%s", place, name);
+    snprintf(path, sizeof path, "%s/%s", PLACE, name);
     return open(path, flags | O_CLOEXEC, 0600);
+}
+
+static void forget(const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", PLACE, name);
+    unlink(path);
+}
+
+/* What a file says; an empty text when there is none. */
+static const char *told(const char *name, char *text, size_t size)
+{
+    int fd = open_file(name, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+    text[n > 0 ? n : 0] = 0;
+    if (fd >= 0) close(fd);
+    return text;
 }
 
 static int is_told(const char *name)
 {
     int fd = open_file(name, O_RDONLY);
-    if (fd < 0) return 0;
-    close(fd);
-    return 1;
+    if (fd >= 0) close(fd);
+    return fd >= 0;
 }
 
-static void count(const char *name, const char *what)
+static ul number(const char *name, int base)
 {
-    int fd = open_file(name, O_WRONLY | O_APPEND | O_CREAT);
+    char text[32];
+    return strtoul(told(name, text, sizeof text), 0, base);
+}
+
+static void put(const char *name, int flags, const char *what)
+{
+    int fd = open_file(name, O_WRONLY | O_CREAT | flags);
     if (fd < 0) return;
-    if (write(fd, what, 1) != 1) abort();
+    if (write(fd, what, strlen(what)) != (ssize_t)strlen(what)) abort();
     close(fd);
 }
 
-static void take_time(void)
+static ul answer(const char *when, const char *name)
 {
-    char text[16] = "";
-    int fd = open_file("slow", O_RDONLY);
-    if (fd < 0) return;
-    if (read(fd, text, sizeof text - 1) > 0) sleep((unsigned)atoi(text));
-    close(fd);
+    char file[64], text[32];
+    ul rv = 0, left = 0;
+    snprintf(file, sizeof file, "%s-%s", when, name);
+    if (sscanf(told(file, text, sizeof text), "%lx %lu", &rv, &left) != 2) return 0;
+    snprintf(text, sizeof text, "%lx %lu", rv, left - 1);
+    if (left == 1) forget(file);
+    if (left > 1) put(file, O_TRUNC, text);
+    return rv;
 }
 
 /* SoftHSM2 does not survive a kill at any moment, so processes are ended between its calls. */
 static void die_in_time(void)
 {
-    char left[64], path[4096];
-    int fd = open_file("die", O_RDONLY);
-    if (fd < 0) return;
-    ssize_t n = read(fd, left, sizeof left);
-    close(fd);
-    if (n <= 0) {
-        snprintf(path, sizeof path, "%s/die", getenv("EVSFS_TEST_SHIM"));
-        unlink(path);
+    char left[64];
+    if (!is_told("die")) return;
+    size_t n = strlen(told("die", left, sizeof left));
+    if (!n) {
+        forget("die");
         _exit(137);
     }
-    fd = open_file("die", O_WRONLY | O_TRUNC);
-    if (write(fd, left, (size_t)n - 1) != n - 1) abort();
-    close(fd);
+    left[n - 1] = 0;
+    put("die", O_TRUNC, left);
 }
 
-#define CALL(index, types) ((ul (*) types)real.fn[index])
+static void take_time(void)
+{
+    sleep((unsigned)number("slow", 10));
+    die_in_time();
+}
+
+static ul inward(ul handle) { return handle - number("handles", 10); }
+static ul slot_inward(ul slot) { return slot - number("slots", 10); }
+
+#define CALL(name, types) ((ul (*) types)real.fn[name])
+#define BEFORE(name) \
+    put("called-" #name, O_APPEND, "."); \
+    { ul rv = answer("before", #name); if (rv) return rv; }
+#define UNLESS_REMOVED(name, otherwise) \
+    if (is_told("removed")) return otherwise; \
+    BEFORE(name)
+#define AFTER(name, rv) return rv ? rv : answer("after", #name)
 
 static ul get_slot_list(unsigned char present, ul *slots, ul *n)
 {
+    BEFORE(GetSlotList)
     if (is_told("removed")) { *n = 0; return 0; }
-    return CALL(GET_SLOT_LIST, (unsigned char, ul *, ul *))(present, slots, n);
+    ul rv = CALL(GetSlotList, (unsigned char, ul *, ul *))(present, slots, n);
+    if (!rv && slots) for (ul i = 0; i < *n; i++) slots[i] += number("slots", 10);
+    return rv;
 }
-static ul get_token_info(ul slot, void *info)
+static ul get_token_info(ul slot, unsigned char *info)
 {
-    if (is_told("removed")) return TOKEN_NOT_PRESENT;
-    return CALL(GET_TOKEN_INFO, (ul, void *))(slot, info);
+    UNLESS_REMOVED(GetTokenInfo, TOKEN_NOT_PRESENT)
+    ul flags, rv = CALL(GetTokenInfo, (ul, void *))(slot_inward(slot), info);
+    memcpy(&flags, info + OFFSET_OF_FLAGS, sizeof flags);
+    flags |= number("flags", 16);
+    memcpy(info + OFFSET_OF_FLAGS, &flags, sizeof flags);
+    return rv;
 }
 static ul get_mechanism_list(ul slot, ul *list, ul *n)
 {
-    ul rv = CALL(GET_MECHANISM_LIST, (ul, ul *, ul *))(slot, list, n), kept = 0;
-    if (rv || !list || !is_told("no-gcm")) return rv;
-    for (ul i = 0; i < *n; i++) if (list[i] != AES_GCM) list[kept++] = list[i];
+    BEFORE(GetMechanismList)
+    char lacks[64], name[16];
+    ul rv = CALL(GetMechanismList, (ul, ul *, ul *))(slot_inward(slot), list, n), kept = 0;
+    told("lacks", lacks, sizeof lacks);
+    if (rv || !list) return rv;
+    for (ul i = 0; i < *n; i++) {
+        snprintf(name, sizeof name, "%lx", list[i]);
+        if (!strstr(lacks, name)) list[kept++] = list[i];
+    }
     *n = kept;
     return 0;
 }
 static ul open_session(ul slot, ul flags, void *app, void *notify, ul *session)
 {
-    if (is_told("removed")) return TOKEN_NOT_PRESENT;
-    ul rv = CALL(OPEN_SESSION, (ul, ul, void *, void *, ul *))(slot, flags, app, notify, session);
-    if (!rv) count("sessions", "+");
+    UNLESS_REMOVED(OpenSession, TOKEN_NOT_PRESENT)
+    ul rv = CALL(OpenSession, (ul, ul, void *, void *, ul *))(slot_inward(slot), flags, app, notify, session);
+    if (!rv) put("sessions", O_APPEND, "+");
     return rv;
 }
 static ul close_session(ul session)
 {
-    ul rv = CALL(CLOSE_SESSION, (ul))(session);
-    if (!rv) count("sessions", "-");
+    ul rv = CALL(CloseSession, (ul))(session);
+    if (!rv) put("sessions", O_APPEND, "-");
+    return rv;
+}
+static ul get_session_info(ul session, ul *info)
+{
+    BEFORE(GetSessionInfo)
+    ul rv = CALL(GetSessionInfo, (ul, void *))(session, info);
+    if (!rv) info[0] += number("slots", 10);
     return rv;
 }
 static ul login(ul session, ul user, void *pin, ul len)
 {
-    count("logins", ".");
-    return CALL(LOGIN, (ul, ul, void *, ul))(session, user, pin, len);
+    BEFORE(Login)
+    ul rv = CALL(Login, (ul, ul, void *, ul))(session, user, pin, len);
+    AFTER(Login, rv);
 }
-static ul find_init(ul session, void *template, ul n)
+static ul create_object(ul session, void *template, ul n, ul *object)
 {
-    if (is_told("removed")) return DEVICE_REMOVED;
-    return CALL(FIND_INIT, (ul, void *, ul))(session, template, n);
+    UNLESS_REMOVED(CreateObject, DEVICE_REMOVED)
+    take_time();
+    ul rv = CALL(CreateObject, (ul, void *, ul, ul *))(session, template, n, object);
+    if (!rv) *object += number("handles", 10);
+    AFTER(CreateObject, rv);
 }
-#define INIT(name, index) \
-    static ul name(ul session, void *mechanism, ul key) \
+static ul destroy_object(ul session, ul object)
+{
+    UNLESS_REMOVED(DestroyObject, DEVICE_REMOVED)
+    ul rv = CALL(DestroyObject, (ul, ul))(session, inward(object));
+    AFTER(DestroyObject, rv);
+}
+static ul get_attribute_value(ul session, ul object, void *template, ul n)
+{
+    UNLESS_REMOVED(GetAttributeValue, DEVICE_REMOVED)
+    return CALL(GetAttributeValue, (ul, ul, void *, ul))(session, inward(object), template, n);
+}
+static ul find_init(ul session, struct attribute *template, ul n)
+{
+    static struct attribute nothing = { LABEL, "no label of ours", 16 };
+    char hidden[128];
+    UNLESS_REMOVED(FindObjectsInit, DEVICE_REMOVED)
+    told("hidden", hidden, sizeof hidden);
+    for (ul i = 0; i < n; i++)
+        if (template[i].type == LABEL && template[i].len == strlen(hidden) &&
+            !memcmp(template[i].value, hidden, template[i].len))
+            return CALL(FindObjectsInit, (ul, void *, ul))(session, &nothing, 1);
+    return CALL(FindObjectsInit, (ul, void *, ul))(session, template, n);
+}
+static ul find(ul session, ul *objects, ul most, ul *n)
+{
+    ul rv = CALL(FindObjects, (ul, ul *, ul, ul *))(session, objects, most, n);
+    if (!rv) for (ul i = 0; i < *n; i++) objects[i] += number("handles", 10);
+    return rv;
+}
+#define INIT(function, name) \
+    static ul function(ul session, void *mechanism, ul key) \
     { \
-        if (is_told("removed")) return DEVICE_REMOVED; \
-        return CALL(index, (ul, void *, ul))(session, mechanism, key); \
+        UNLESS_REMOVED(name, DEVICE_REMOVED) \
+        return CALL(name, (ul, void *, ul))(session, mechanism, inward(key)); \
     }
-INIT(encrypt_init, ENCRYPT_INIT)
-INIT(decrypt_init, DECRYPT_INIT)
-INIT(sign_init, SIGN_INIT)
-#define WORK(name, index) \
-    static ul name(ul session, void *in, ul len, void *out, ul *out_len) \
+INIT(encrypt_init, EncryptInit)
+INIT(decrypt_init, DecryptInit)
+INIT(sign_init, SignInit)
+#define WORK(function, name) \
+    static ul function(ul session, void *in, ul len, void *out, ul *out_len) \
     { \
-        if (out) { take_time(); die_in_time(); } \
-        return CALL(index, (ul, void *, ul, void *, ul *))(session, in, len, out, out_len); \
+        BEFORE(name) \
+        if (out) take_time(); \
+        return CALL(name, (ul, void *, ul, void *, ul *))(session, in, len, out, out_len); \
     }
-WORK(encrypt, ENCRYPT)
-WORK(decrypt, DECRYPT)
+WORK(encrypt, Encrypt)
+WORK(decrypt, Decrypt)
+static ul sign(ul session, void *in, ul len, void *out, ul *out_len)
+{
+    BEFORE(Sign)
+    return CALL(Sign, (ul, void *, ul, void *, ul *))(session, in, len, out, out_len);
+}
 static ul generate_key(ul session, void *mechanism, void *template, ul n, ul *key)
 {
-    if (is_told("removed")) return DEVICE_REMOVED;
+    UNLESS_REMOVED(GenerateKey, DEVICE_REMOVED)
     take_time();
-    die_in_time();
-    return CALL(GENERATE_KEY, (ul, void *, void *, ul, ul *))(session, mechanism, template, n, key);
+    ul rv = CALL(GenerateKey, (ul, void *, void *, ul, ul *))(session, mechanism, template, n, key);
+    if (!rv) *key += number("handles", 10);
+    AFTER(GenerateKey, rv);
+}
+static ul wrap_key(ul session, void *mechanism, ul by, ul key, void *out, ul *out_len)
+{
+    UNLESS_REMOVED(WrapKey, DEVICE_REMOVED)
+    return CALL(WrapKey, (ul, void *, ul, ul, void *, ul *))(session, mechanism, inward(by),
+                                                            inward(key), out, out_len);
+}
+static ul unwrap_key(ul session, void *mechanism, ul by, void *in, ul len, void *template, ul n, ul *key)
+{
+    UNLESS_REMOVED(UnwrapKey, DEVICE_REMOVED)
+    ul rv = CALL(UnwrapKey, (ul, void *, ul, void *, ul, void *, ul, ul *))(
+        session, mechanism, inward(by), in, len, template, n, key);
+    if (!rv) *key += number("handles", 10);
+    return rv;
 }
 
 ul C_GetFunctionList(struct list **list)
@@ -148,20 +268,28 @@ ul C_GetFunctionList(struct list **list)
     if (library) *(void **)&get = dlsym(library, "C_GetFunctionList");
     if (!get || get(&theirs)) return 5;
     real = ours = *theirs;
-    ours.fn[GET_FUNCTION_LIST] = C_GetFunctionList;
-    ours.fn[GET_SLOT_LIST] = get_slot_list;
-    ours.fn[GET_TOKEN_INFO] = get_token_info;
-    ours.fn[GET_MECHANISM_LIST] = get_mechanism_list;
-    ours.fn[OPEN_SESSION] = open_session;
-    ours.fn[CLOSE_SESSION] = close_session;
-    ours.fn[LOGIN] = login;
-    ours.fn[FIND_INIT] = find_init;
-    ours.fn[ENCRYPT_INIT] = encrypt_init;
-    ours.fn[ENCRYPT] = encrypt;
-    ours.fn[DECRYPT_INIT] = decrypt_init;
-    ours.fn[DECRYPT] = decrypt;
-    ours.fn[SIGN_INIT] = sign_init;
-    ours.fn[GENERATE_KEY] = generate_key;
+    ours.fn[GetFunctionList] = C_GetFunctionList;
+    ours.fn[GetSlotList] = get_slot_list;
+    ours.fn[GetTokenInfo] = get_token_info;
+    ours.fn[GetMechanismList] = get_mechanism_list;
+    ours.fn[OpenSession] = open_session;
+    ours.fn[CloseSession] = close_session;
+    ours.fn[GetSessionInfo] = get_session_info;
+    ours.fn[Login] = login;
+    ours.fn[CreateObject] = create_object;
+    ours.fn[DestroyObject] = destroy_object;
+    ours.fn[GetAttributeValue] = get_attribute_value;
+    ours.fn[FindObjectsInit] = find_init;
+    ours.fn[FindObjects] = find;
+    ours.fn[EncryptInit] = encrypt_init;
+    ours.fn[Encrypt] = encrypt;
+    ours.fn[DecryptInit] = decrypt_init;
+    ours.fn[Decrypt] = decrypt;
+    ours.fn[SignInit] = sign_init;
+    ours.fn[Sign] = sign;
+    ours.fn[GenerateKey] = generate_key;
+    ours.fn[WrapKey] = wrap_key;
+    ours.fn[UnwrapKey] = unwrap_key;
     *list = &ours;
     return 0;
 }

@@ -1,12 +1,12 @@
-//! A module in front of SoftHSM2 that loses its token, takes its time, and counts: shim.c.
+//! A module in front of SoftHSM2 that is told to be an unruly one, and counts: shim.c.
 
-use crate::support::{Mount, Output, Setup, run, soft_token_module};
+use crate::support::{Mount, Setup, run, soft_token_module};
 use crate::token::Token;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use evsfs::error::Result;
+use evsfs::kms::{Pkcs11Hsm, Pkcs11Settings};
+use std::path::PathBuf;
 
-/// The module and the directory it is told things by. The daemon has to be started with
-/// [`Shim::start`], which sets the module's environment variable.
+/// The module and the directory it is told things by.
 pub struct Shim {
     directory: tempfile::TempDir,
 }
@@ -14,16 +14,37 @@ pub struct Shim {
 impl Shim {
     pub fn new() -> Shim {
         let shim = Shim { directory: tempfile::tempdir().unwrap() };
+        // A copy, so that trials in one process do not start and stop each other's SoftHSM2.
+        let softhsm = shim.file("softhsm.so");
+        std::fs::copy(soft_token_module().unwrap(), &softhsm).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pkcs11/shim.c");
-        let softhsm = format!("-DSOFTHSM=\"{}\"", soft_token_module().unwrap());
+        let defined = |name: &str, path: &PathBuf| format!("-D{name}=\"{}\"", path.display());
+        let place = defined("PLACE", &shim.directory.path().to_owned());
+        let softhsm = defined("SOFTHSM", &softhsm);
         let module = shim.module();
         let module = module.to_str().unwrap();
-        run("gcc", &["-Wall", "-shared", "-fPIC", "-o", module, &softhsm, source, "-ldl"]).ok();
+        run("gcc", &["-Wall", "-shared", "-fPIC", "-o", module, &place, &softhsm, source, "-ldl"])
+            .ok();
         shim
     }
 
     pub fn module(&self) -> PathBuf {
-        self.directory.path().join("shim.so")
+        self.file("shim.so")
+    }
+
+    /// For the library.
+    pub fn settings(&self, token: &Token) -> Pkcs11Settings {
+        Pkcs11Settings { module: self.module(), ..token.settings() }
+    }
+
+    /// The HSM behind this module, with a record key.
+    pub fn hsm(&self, token: &Token) -> Pkcs11Hsm {
+        Pkcs11Hsm::initialise(self.settings(token)).unwrap();
+        self.open(token).unwrap()
+    }
+
+    pub fn open(&self, token: &Token) -> Result<Pkcs11Hsm> {
+        Pkcs11Hsm::open(self.settings(token))
     }
 
     /// A state directory on this token; its daemon is not started.
@@ -36,28 +57,9 @@ impl Shim {
     /// As [`Shim::prepare`], with the daemon started and an agency.
     pub fn mount(&self, token: &Token) -> Mount {
         let mount = self.prepare(token);
-        self.start(&mount).ok();
+        mount.start();
         mount.evsfs(&["agency", "create"]).ok();
         mount
-    }
-
-    pub fn start(&self, mount: &Mount) -> Output {
-        self.evsfs(mount, &["mount", "-c", mount.config_path().to_str().unwrap()])
-    }
-
-    /// Runs `evsfs` in an environment in which this module is told things.
-    pub fn evsfs(&self, mount: &Mount, arguments: &[&str]) -> Output {
-        let output = Command::new(mount.program())
-            .args(arguments)
-            .env("EVSFS_TEST_SHIM", self.directory.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        Output {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -72,17 +74,32 @@ impl Shim {
         std::fs::remove_file(self.file(name)).unwrap();
     }
 
+    /// The next `times` calls of this function are answered so, without being done; all for 0.
+    pub fn answers(&self, function: &str, code: u64, times: u64) {
+        self.tell(&format!("before-{function}"), &format!("{code:x} {times}"));
+    }
+
+    /// The next call of this function is done and answered so.
+    pub fn answers_when_done(&self, function: &str, code: u64) {
+        self.tell(&format!("after-{function}"), &format!("{code:x} 1"));
+    }
+
+    /// How often this function was called.
+    pub fn calls(&self, function: &str) -> usize {
+        self.read(&format!("called-{function}")).len()
+    }
+
     pub fn logins(&self) -> usize {
-        read(&self.file("logins")).len()
+        self.calls("Login")
     }
 
     /// Sessions that are open now.
     pub fn sessions(&self) -> usize {
-        let counted = read(&self.file("sessions"));
+        let counted = self.read("sessions");
         counted.matches('+').count() - counted.matches('-').count()
     }
-}
 
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.file(name)).unwrap_or_default()
+    }
 }

@@ -1,6 +1,6 @@
 //! Tokens of SoftHSM2, made for one trial each.
 
-use crate::support::{Mount, Setup, run, soft_token_module};
+use crate::support::{Mount, Output, Setup, run, soft_token_module};
 use evsfs::crypto::SecretText;
 use evsfs::kms::{PinSource, Pkcs11Settings};
 use std::os::unix::fs::PermissionsExt;
@@ -44,14 +44,23 @@ pub struct Token {
 impl Token {
     pub fn new() -> Token {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let label = format!("evsfs-{}-{count}", std::process::id());
-        let arguments =
-            ["--init-token", "--free", "--label", &label, "--so-pin", "12345678", "--pin", PIN];
-        run("softhsm2-util", &arguments).ok();
-        let token = Token { label, scratch: tempfile::tempdir().unwrap() };
-        token.set_pin(PIN);
-        token
+        // softhsm2-util looks at all tokens, and stumbles over one that its user is just writing. Then
+        // nobody knows whether it has made this one.
+        for _ in 0..20 {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let label = format!("evsfs-{}-{count}", std::process::id());
+            if make(&label).code == 0 {
+                let token = Token { label, scratch: tempfile::tempdir().unwrap() };
+                token.set_pin(PIN);
+                return token;
+            }
+        }
+        panic!("{}", make("evsfs").stderr);
+    }
+
+    /// Makes another token of this label.
+    pub fn make_twin(&self) {
+        make(&self.label).ok();
     }
 
     pub fn pin_file(&self) -> PathBuf {
@@ -99,19 +108,25 @@ impl Token {
 
     /// What `pkcs11-tool` lists of secret keys, as a person would see it.
     pub fn objects(&self) -> String {
-        let module = soft_token_module().unwrap();
-        let arguments = [
-            "--module",
-            module,
-            "--token-label",
-            &self.label,
-            "--login",
-            "--pin",
-            PIN,
-            "-O",
-            "--type",
-            "secrkey",
-        ];
-        run("pkcs11-tool", &arguments).ok()
+        self.tool(&["-O", "--type", "secrkey"])
     }
+
+    /// Makes an AES key as somebody else would.
+    pub fn make_key(&self, label: &str) {
+        self.tool(&["--keygen", "--key-type", "AES:32", "--label", label]);
+    }
+
+    fn tool(&self, arguments: &[&str]) -> String {
+        let module = soft_token_module().unwrap();
+        let mut all =
+            vec!["--module", module, "--token-label", &self.label, "--login", "--pin", PIN];
+        all.extend(arguments);
+        run("pkcs11-tool", &all).ok()
+    }
+}
+
+fn make(label: &str) -> Output {
+    let pins = ["--so-pin", "12345678", "--pin", PIN];
+    let arguments = [&["--init-token", "--free", "--label", label][..], &pins].concat();
+    run("softhsm2-util", &arguments)
 }
