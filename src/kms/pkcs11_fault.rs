@@ -111,7 +111,7 @@ pub(super) fn explain(token: &str, error: &TokenError) -> Error {
                 ("it is write-protected".to_owned(), "lift the token's write protection")
             }
             code => (
-                format!("it answered {function} with {code:?}"),
+                format!("it answered C_{function:?} with {code:?}"),
                 "look into the log of the token's own service, then try again",
             ),
         },
@@ -148,5 +148,25 @@ mod tests {
         assert_eq!(kinds(RvError::PinIncorrect), (false, false, false));
         let none = TokenError::NotSupported;
         assert!(!is_lost(&none) && !is_stale_handle(&none) && !may_be_wrong_data(&none));
+    }
+
+    #[test]
+    fn each_answer_has_words_and_a_remedy_of_its_own() {
+        for (code, words, remedy) in [
+            (RvError::DeviceRemoved, "it was removed", "put the token back"),
+            (RvError::TokenNotPresent, "it was removed", "put the token back"),
+            (RvError::SlotIdInvalid, "it was removed", "put the token back"),
+            (RvError::SessionCount, "it has no session left", "close other programs"),
+            (RvError::DeviceMemory, "it has no memory left", "delete objects"),
+            (RvError::TokenWriteProtected, "it is write-protected", "lift"),
+            (RvError::HostMemory, "it answered C_UnwrapKey with HostMemory", "look into the log"),
+        ] {
+            let error = explain("hall", &answer(code));
+            assert_eq!(error.kind(), ErrorKind::KmsUnreachable);
+            assert_eq!(error.message(), format!("token \"hall\" cannot be used: {words}"));
+            assert!(error.suggested_remedy().unwrap().starts_with(remedy), "{error:?}");
+        }
+        let error = explain("hall", &TokenError::NotSupported);
+        assert!(error.suggested_remedy().unwrap().starts_with("check that kms.module"));
     }
 }

@@ -387,3 +387,31 @@ impl Drop for Token {
         self.let_go(&mut link, *starts);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_stays_away_is_left_alone_for_ever_longer_up_to_a_limit() {
+        let mut link =
+            Link { slot: None, start: 0, found: 0, trouble: None, refused: None, was_up: false };
+        let pauses: Vec<_> = (0..7)
+            .map(|_| {
+                let begin = Instant::now();
+                let error = Error::new(ErrorKind::KmsUnreachable, "away").remedy("bring it back");
+                note(&mut link, error);
+                let trouble = link.trouble.as_ref().unwrap();
+                assert!(trouble.until >= begin + trouble.pause);
+                assert!(trouble.until <= Instant::now() + trouble.pause);
+                let kept = trouble.error();
+                assert_eq!(
+                    (kept.message(), kept.suggested_remedy()),
+                    ("away", Some("bring it back"))
+                );
+                trouble.pause.as_millis()
+            })
+            .collect();
+        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 5000, 5000]);
+    }
+}

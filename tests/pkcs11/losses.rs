@@ -106,7 +106,10 @@ fn a_stale_handle_is_looked_for_again_and_given_up_when_it_stays_stale() {
     let begin = Instant::now();
     let refused = used.hsm.unwrap_dk(used.cmk, b"disk", &used.wrapped).err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::KmsUnreachable);
-    assert!(refused.to_string().contains("DecryptInit with KeyHandleInvalid"), "{refused}");
+    assert!(
+        refused.to_string().contains("it answered C_DecryptInit with KeyHandleInvalid"),
+        "{refused}"
+    );
     assert!(begin.elapsed() < Duration::from_secs(5));
     // A handle is no reason to log in again.
     assert_eq!(used.shim.logins(), logins);
