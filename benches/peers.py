@@ -228,16 +228,22 @@ class Bench:
         self.versions["gocryptfs"] = output_of("gocryptfs", "--version").split()[1].strip(";")
 
 
-def fio(files, rw, block, depth, seconds, size=SIZE, jobs=1, direct=True):
+def fio(file, rw, block, depth, seconds, size=SIZE):
     """Bytes and operations a second of one fio run."""
-    named = [f"--filename={files[0]}"] if jobs == 1 else []
-    per_job = [] if jobs == 1 else [
-        word for n, file in enumerate(files) for word in (f"--name=job{n}", f"--filename={file}")]
+    return fio_run(rw, block, depth, seconds, size, ["--name=job", f"--filename={file}"])
+
+
+def fio_of_many(places, rw, block, depth, seconds, size):
+    """As `fio`, with a job for each (file, offset)."""
+    return fio_run(rw, block, depth, seconds, size, [
+        word for n, (file, offset) in enumerate(places)
+        for word in (f"--name=job{n}", f"--filename={file}", f"--offset={offset}")])
+
+
+def fio_run(rw, block, depth, seconds, size, jobs):
     words = ["fio", f"--rw={rw}", f"--bs={block}", f"--iodepth={depth}", f"--size={size}",
-             "--ioengine=libaio" if direct else "--ioengine=psync", f"--direct={int(direct)}",
-             "--time_based", f"--runtime={seconds}", "--randrepeat=0", "--group_reporting",
-             "--output-format=json", "--invalidate=1"]
-    words += ["--name=job", *named] if jobs == 1 else per_job
+             "--ioengine=libaio", "--direct=1", "--time_based", f"--runtime={seconds}",
+             "--randrepeat=0", "--group_reporting", "--output-format=json", "--invalidate=1", *jobs]
     report = json.loads(output_of(*words, stderr=subprocess.DEVNULL))["jobs"][0]
     side = report["read" if "read" in rw else "write"]
     return side["bw_bytes"], side["iops"]
@@ -257,7 +263,7 @@ def measure_jobs(bench, rounds, seconds):
             systems = list(bench.files)
             for system in systems[number % len(systems):] + systems[:number % len(systems)]:
                 print(f"round {number + 1}/{rounds}: {name}: {system}", file=sys.stderr)
-                figures[name][system].append(fio([bench.files[system]], rw, block, depth, seconds))
+                figures[name][system].append(fio(bench.files[system], rw, block, depth, seconds))
     return {name: {system: tuple(statistics.median(column) for column in zip(*found))
                    for system, found in systems.items()} for name, systems in figures.items()}
 
@@ -320,18 +326,18 @@ def untar(bench, rounds):
 
 
 def cost_of_many(bench, seconds):
-    """Nanoseconds of the daemon's CPU per KiB read and written: with one disk, and with 64."""
-    costs = {}
-    for count in (1, 64):
-        size = SIZE // count
+    """Nanoseconds of the daemon's CPU per KiB read and written by 64 clients: of one disk, and of 64."""
+    clients, costs = 64, {}
+    for count in (1, clients):
         names = [f"many{count}-{n}" for n in range(count)]
         for name in names:
-            bench.new_disk(name, size, "--encrypted")
-        files = [bench.mount / name for name in names]
+            bench.new_disk(name, SIZE // count, "--encrypted")
+        part = SIZE // clients
+        places = [(bench.mount / names[n % count], n // count * part) for n in range(clients)]
         costs[count] = []
         for rw in ("write", "read"):
             before = cpu_seconds(bench.daemon)
-            rate, _ = fio(files, rw, "256k", 4, seconds, size=size, jobs=count)
+            rate, _ = fio_of_many(places, rw, "256k", 4, seconds, part)
             costs[count].append((cpu_seconds(bench.daemon) - before) / (rate * seconds / 1024) * 1e9)
         for name in names:
             bench.drop_disk(name)
