@@ -110,7 +110,7 @@ fn check_as(
             mending: Mending::by(mode),
         });
     }
-    let keys = examine_keys(&records)?;
+    let keys = examine_keys(&records, &*hsm)?;
     report.checked += (keys.keys.len() + keys.damaged.len()) as u64;
     report.findings.extend(keys.damaged.iter().map(Finding::of_key));
     report.check_other_records(&records)?;

@@ -1,7 +1,8 @@
 //! A key whose record cannot be used: it alone is refused, by the name of its file.
 
+use super::hsm::{CmkVersion, Hsm};
 use super::key::KeyView;
-use super::key_ring::KeyRing;
+use super::key_ring::{KeyRing, path_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyId;
 use crate::records::Records;
@@ -30,14 +31,37 @@ pub struct KeyFindings {
     pub damaged: Vec<DamagedKey>,
 }
 
-/// Looks at all keys of a project, and does nothing to them, whatever is due.
+/// Looks at all keys of a project, and does nothing to them, whatever is due. A key is sound when its
+/// record is, and each version of its material that the HSM should hold can be used.
 ///
 /// # Errors
-/// What the store reports; damage is no error.
-pub fn examine_keys(records: &Records) -> Result<KeyFindings> {
+/// What the store reports; `kms-unreachable`. Damage is no error.
+pub fn examine_keys(records: &Records, hsm: &dyn Hsm) -> Result<KeyFindings> {
     let ring = KeyRing::open(records.clone())?;
-    let keys = ring.all().iter().map(|key| key.view()).collect();
-    Ok(KeyFindings { keys, damaged: ring.damaged().to_vec() })
+    let mut damaged = ring.damaged().to_vec();
+    let mut keys = Vec::new();
+    for key in ring.all() {
+        match examine_material(hsm, key.cmks())? {
+            None => keys.push(key.view()),
+            Some(error) => {
+                let file = records.place(&path_of(key.id)?);
+                damaged.push(DamagedKey::new(Some(key.id), file, &error));
+            }
+        }
+    }
+    Ok(KeyFindings { keys, damaged })
+}
+
+/// What is wrong with the first material that cannot be used.
+fn examine_material(hsm: &dyn Hsm, cmks: Vec<CmkVersion>) -> Result<Option<Error>> {
+    for cmk in cmks {
+        match hsm.generate_dk_wrapped(cmk, b"examination") {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::KmsUnreachable => return Err(error),
+            Err(error) => return Ok(Some(error)),
+        }
+    }
+    Ok(None)
 }
 
 impl DamagedKey {

@@ -99,11 +99,26 @@ impl SoftHsm {
         let wrapping = WrappingKey::derive(&root)?;
         let module = SoftHsm { root, wrapping, directory, opened: Mutex::new(HashMap::new()) };
         module.finish_destructions()?;
-        // A wrong root key is told from the first key it cannot open, not when a disk is needed.
-        if let Some(cmk) = module.list()?.first() {
-            module.material(*cmk)?;
-        }
+        module.prove_root_key()?;
         Ok(module)
+    }
+
+    /// That the root key opens something, if there is anything: a wrong one is noticed now, not when a disk
+    /// is needed. A file that is damaged among others is told when it is needed.
+    fn prove_root_key(&self) -> Result<()> {
+        let mut refused = Vec::new();
+        for cmk in self.list()? {
+            match self.material(cmk) {
+                Ok(_) => {
+                    for error in refused {
+                        log::warn!("event=material-damaged error=\"{error}\"");
+                    }
+                    return Ok(());
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        refused.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Destroys the root key and all material, for good. Can be repeated.
@@ -388,6 +403,29 @@ mod tests {
         let error = place.open().err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Integrity);
         assert!(error.message().contains("root key"), "{error}");
+    }
+
+    /// It kept the daemon from starting when its name came first.
+    #[test]
+    fn one_damaged_file_among_others_does_not_make_the_root_key_a_wrong_one() {
+        let place = Place::initialised();
+        let module = place.open().unwrap();
+        let mut cmks: Vec<_> = (0..3).map(|_| cmk()).collect();
+        cmks.sort();
+        cmks.iter().for_each(|cmk| module.generate(*cmk).unwrap());
+        for damaged in [0, 2] {
+            let bytes = fs::read(place.file(cmks[damaged])).unwrap();
+            fs::write(place.file(cmks[damaged]), b"nothing").unwrap();
+            let module = place.open().unwrap();
+            for (at, cmk) in cmks.iter().enumerate() {
+                let wrapped = module.generate_dk_wrapped(*cmk, b"disk");
+                assert_eq!(wrapped.is_err(), at == damaged);
+            }
+            fs::write(place.file(cmks[damaged]), bytes).unwrap();
+        }
+        cmks.iter().for_each(|cmk| fs::write(place.file(*cmk), b"nothing").unwrap());
+        let error = place.open().err().unwrap();
+        assert!(error.message().contains(&file_name(cmks[0])), "{error}");
     }
 
     /// RULES K7: what lies on the medium is wrapped, and opens only as what it was made as.

@@ -28,7 +28,7 @@ fn each_bit_of_a_key_record_is_refused_at_the_next_use_and_at_a_start() {
             let made = running.kms.generate_dk(key.id, DiskId::random(), SectorSize::S4096);
             names(&made.unwrap_err(), &path);
         }
-        let found = examine_keys(&world.look().unwrap()).unwrap();
+        let found = examine_keys(&world.look().unwrap(), &world.hsm().unwrap()).unwrap();
         assert_eq!((found.damaged.len(), found.keys.len()), (1, 6));
         names(&found.damaged[0].refusal(), &path);
         refused += 1;

@@ -81,8 +81,7 @@ impl World {
 
     /// All that a daemon does from its start to its mount.
     pub fn start(&self) -> Result<Running> {
-        let hsm = self.state().join("hsm");
-        let hsm = Arc::new(SoftHsm::open(&hsm.join("root.key"), &hsm)?);
+        let hsm = Arc::new(self.hsm()?);
         let store = Arc::new(DirStore::open(&self.state())?);
         let records = Records::open(store, hsm.record_key()?)?;
         let kms = Arc::new(Kms::open(records.clone(), hsm, self.clock.clone())?);
@@ -116,11 +115,14 @@ impl World {
         Ok(Running { service, kms, records })
     }
 
+    pub fn hsm(&self) -> Result<SoftHsm> {
+        let hsm = self.state().join("hsm");
+        SoftHsm::open(&hsm.join("root.key"), &hsm)
+    }
+
     /// The records as somebody sees them who looks at them now.
     pub fn look(&self) -> Result<Records> {
-        let hsm = self.state().join("hsm");
-        let hsm = SoftHsm::open(&hsm.join("root.key"), &hsm)?;
-        Records::look_at(Arc::new(DirStore::open(&self.state())?), hsm.record_key()?)
+        Records::look_at(Arc::new(DirStore::open(&self.state())?), self.hsm()?.record_key()?)
     }
 
     /// All files.

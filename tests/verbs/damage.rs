@@ -34,6 +34,11 @@ pub fn trials() -> Vec<Trial> {
             Needs::Fuse,
             a_damaged_project,
         ),
+        trial(
+            "damaged_material_of_one_key_does_not_keep_the_daemon_from_starting",
+            Needs::Fuse,
+            damaged_material_of_one_key,
+        ),
     ]
 }
 
@@ -279,4 +284,38 @@ fn a_damaged_project() {
     mount.start();
     is_served(&mount, "hurt");
     is_served(&mount, "whole");
+}
+
+/// It did when its file was the first by name.
+fn damaged_material_of_one_key() {
+    let mount = two_disks();
+    mount.stop();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(mount.state_dir().join("hsm"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.ends_with("root.key"))
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 2);
+    for file in &files {
+        let sound = std::fs::read(file).unwrap();
+        std::fs::write(file, &sound[..sound.len() - 1]).unwrap();
+        mount.start();
+        assert!(log_of(&mount).contains(&format!("{} does not open", file.display())));
+        let served = |disk: &&&str| mount.mountpoint().join(disk).exists();
+        let (served, lost): (Vec<&&str>, Vec<_>) = ["hurt", "whole"].iter().partition(served);
+        assert_eq!((served.len(), lost.len()), (1, 1));
+        is_served(&mount, served[0]);
+        let refused = mount.evsfs(&["disk", "attach", lost[0]]).refused(7);
+        assert!(refused.contains("restore the root key, or the file, from a backup"), "{refused}");
+        mount.stop();
+        let found = check(&mount);
+        assert_eq!(found.code, 7);
+        assert!(found.stdout.contains(file.to_str().unwrap()), "{}", found.stdout);
+        std::fs::write(file, sound).unwrap();
+        mount.start();
+        mount.evsfs(&["disk", "attach", lost[0]]).ok();
+        is_served(&mount, lost[0]);
+        mount.stop();
+    }
 }
