@@ -97,7 +97,7 @@ pub(super) enum Command {
     /// Look after what protects all keys, while nothing is mounted
     #[command(subcommand)]
     Hsm(HsmCommand),
-    /// Check a state directory that is not mounted: records, keys, and every byte of its backups and images
+    /// Check a state directory that is not mounted: records, keys, the audit log, and every byte of its backups and images
     Check(CheckArgs),
     /// Measure the ciphers and the way of data on this machine
     Bench(BenchArgs),

@@ -9,7 +9,9 @@ use crate::crypto::SecretText;
 use crate::disk::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{DiskId, KeyId, Uid};
-use crate::kms::{Actor, DamagedKey, Hsm, KeyFindings, examine_keys, record_acceptance};
+use crate::kms::{
+    Actor, DamagedKey, Hsm, KeyFindings, examine_keys, record_acceptance, verify_audit_offline,
+};
 use crate::records::{DirStore, RecordPath, Records};
 use crate::service::{
     ArchiveFinding, DiskRecord, Payloads, Stage, Upkeep, check_backup, check_image,
@@ -114,6 +116,7 @@ fn check_as(
     report.checked += (keys.keys.len() + keys.damaged.len()) as u64;
     report.findings.extend(keys.damaged.iter().map(Finding::of_key));
     report.check_other_records(&records)?;
+    report.check_audit(&records, &config.state_dir)?;
     let payloads = Payloads::new(config.state_dir.clone(), config.backing_dirs.clone());
     for directory in records.list(&RecordPath::parse(DISKS)?)? {
         report.checked += 1;
@@ -342,6 +345,22 @@ impl CheckReport {
                 self.add(PathBuf::from(records.place(&path)), &error);
             }
         }
+        Ok(())
+    }
+
+    /// Checks that the audit log is whole. What it is anchored by is a record, and a finding of its own.
+    fn check_audit(&mut self, records: &Records, state_dir: &Path) -> Result<()> {
+        let fault = match verify_audit_offline(records) {
+            Ok(report) => report.fault,
+            Err(error) if error.kind() == ErrorKind::Integrity => None,
+            Err(error) => return Err(error),
+        };
+        self.findings.extend(fault.map(|fault| Finding {
+            file: state_dir.join("kms/audit.jsonl"),
+            problem: format!("entry {} (byte {}) {}", fault.seq, fault.offset, fault.problem),
+            remedy: "find out who can write the state directory; evsfs audit verify".to_owned(),
+            mending: Mending::ByHand,
+        }));
         Ok(())
     }
 

@@ -62,6 +62,11 @@ fn every(kind: Kind, files: usize) {
     running.service.close_all();
     drop(running);
     world.put(&world.now);
+    let known = world.check();
+    assert!(
+        known.len() == 1 && known[0].ends_with("the key of disk \"doomed\" is gone"),
+        "{known:?}"
+    );
     let sound = observe(&world, &asked);
     let usable = sound.reads.keys().map(String::as_str).collect::<Vec<_>>();
     let expected = ["default", "enabled", "own", "plain", "plain-too", "rotated", "rotated-since"];
@@ -72,10 +77,16 @@ fn every(kind: Kind, files: usize) {
     for damage in &damages {
         let damaged = damage.applied_to(&world.now);
         world.put(&damaged);
+        let mut found = world.check();
+        found.retain(|finding| !known.contains(finding));
         let seen = observe(&world, &asked);
         let left = world.tree();
         match judge(kind, damage, &sound, &seen) {
-            Verdict::Refused => refused += 1,
+            Verdict::Refused => {
+                let is_found = found.iter().any(|finding| damage.is_named_in(finding));
+                assert!(is_found, "{}: a check does not find it: {found:#?}", damage.what);
+                refused += 1;
+            }
             Verdict::Garbled => garbled += 1,
             Verdict::Harmless => harmless.push(damage.what.as_str()),
         }

@@ -2,8 +2,9 @@
 
 use crate::kernel::kernel_under_test;
 use evsfs::auth::{Authority, Caller, Project};
-use evsfs::config::CacheMode;
+use evsfs::config::{CacheMode, Config};
 use evsfs::crypto::Secret;
+use evsfs::daemon::{CheckMode, check};
 use evsfs::disk::Access;
 use evsfs::error::Result;
 use evsfs::id::{Alias, Description, JobId, Name, Uid};
@@ -123,6 +124,25 @@ impl World {
     /// The records as somebody sees them who looks at them now.
     pub fn look(&self) -> Result<Records> {
         Records::look_at(Arc::new(DirStore::open(&self.state())?), self.hsm()?.record_key()?)
+    }
+
+    /// What `evsfs check` finds: the files, or why it could not go on.
+    pub fn check(&self) -> Vec<String> {
+        let state = self.state();
+        let text = format!("mountpoint = \"/mnt\"\nstate_dir = \"{}\"\n", state.display());
+        let config = Config::parse(&text, Path::new("mount.toml")).unwrap();
+        let before = self.tree();
+        let found = check(&config, None, CheckMode::Look);
+        std::fs::remove_file(state.join("lock")).unwrap();
+        assert!(self.tree() == before, "a check that looks has changed something");
+        match found {
+            Ok(report) => report
+                .findings
+                .iter()
+                .map(|finding| format!("{}: {}", finding.file.display(), finding.problem))
+                .collect(),
+            Err(error) => vec![error.explained()],
+        }
     }
 
     /// All files.
