@@ -3,7 +3,7 @@
 use crate::amount::Amount;
 use crate::report;
 use crate::support::files::{Numbers, content};
-use crate::support::{LoopDevice, Mount, Needs, run, trial};
+use crate::support::{LoopDevice, Mount, Mounted, Needs, run, trial};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -56,23 +56,6 @@ pub fn trials() -> Vec<Trial> {
     FILE_SYSTEMS.into_iter().map(one).collect()
 }
 
-/// Unmounts, also when the test fails.
-pub struct Mounted(PathBuf);
-
-impl Mounted {
-    #[track_caller]
-    pub fn at(device: &LoopDevice, target: &Path) -> Mounted {
-        run("mount", &[device.path(), target.to_str().unwrap()]).ok();
-        Mounted(target.to_owned())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run("umount", &[self.0.to_str().unwrap()]);
-    }
-}
-
 /// Four threads make, change, rename, cut and delete files. The file system is checked, and has every
 /// file after a detach and a new attachment.
 fn under_load(system: &FileSystem) {
@@ -83,11 +66,10 @@ fn under_load(system: &FileSystem) {
     let mount = Mount::new();
     let disk = mount.attached_disk("db", system.size, &[]);
     let target = mount.scratch().join("fs");
-    std::fs::create_dir(&target).unwrap();
     let steps = Amount::of(300, 10_000);
     let device = LoopDevice::over(&disk, &["--direct-io=on"]);
     program(system.make, &device);
-    let mounted = Mounted::at(&device, &target);
+    let mounted = Mounted::at(&device, "rw", &target);
     let expected: Vec<Files> = std::thread::scope(|scope| {
         let work = |number| {
             let directory = target.join(format!("worker-{number}"));
@@ -102,7 +84,7 @@ fn under_load(system: &FileSystem) {
     crate::detach::eventually_detached(&mount, "db");
     mount.evsfs(&["disk", "attach", "db"]).ok();
     let device = LoopDevice::over(&disk, &[]);
-    let mounted = Mounted::at(&device, &target);
+    let mounted = Mounted::at(&device, "rw", &target);
     let mut files = 0;
     for (path, bytes) in expected.into_iter().flatten() {
         assert!(std::fs::read(&path).unwrap() == bytes, "{path:?} is another");

@@ -2,10 +2,9 @@
 //! many attachments, where nothing may be left behind.
 
 use crate::amount::Amount;
-use crate::file_systems::Mounted;
 use crate::report;
 use crate::support::files::{assert_same, content, open_rw, read, write};
-use crate::support::{LoopDevice, Mount, Needs, run, skipped, trial};
+use crate::support::{LoopDevice, Mount, Mounted, Needs, run, skipped, trial};
 use libtest_mimic::Trial;
 use rustix::fs::{Access, OFlags};
 use std::path::{Path, PathBuf};
@@ -142,10 +141,9 @@ fn loop_writeback_under_memory_pressure() {
     let mount = Mount::new();
     let disk = mount.attached_disk("db", "512M", &["--encrypted"]);
     let target = mount.scratch().join("fs");
-    std::fs::create_dir(&target).unwrap();
     let device = LoopDevice::over(&disk, &[]);
     run("mkfs.ext4", &["-q", device.path()]).ok();
-    let mounted = Mounted::at(&device, &target);
+    let mounted = Mounted::at(&device, "rw", &target);
     // In a group of version 1 a page fault of the daemon would wait for pages that the daemon itself has
     // to write (docs/RELIABILITY.md, "What is not covered"); services have groups of their own.
     if group.version == Version::Two {

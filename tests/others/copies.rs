@@ -1,6 +1,6 @@
 //! rsync, tar, cp and dd.
 
-use crate::support::{LoopDevice, Mount, Needs, run, trial};
+use crate::support::{LoopDevice, Mount, Mounted, Needs, run, trial};
 use libtest_mimic::Trial;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -26,32 +26,13 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A file system on an encrypted disk, mounted until it is dropped.
-pub struct Mounted {
-    _device: LoopDevice,
-    directory: PathBuf,
-}
-
-impl Mounted {
-    pub fn ext4(mount: &Mount, name: &str) -> Mounted {
-        let disk = mount.attached_disk(name, "32M", &["--encrypted"]);
-        run("mkfs.ext4", &["-q", "-m", "0", text(&disk)]).ok();
-        let device = LoopDevice::over(&disk, &[]);
-        let directory = mount.scratch().join(format!("{name}-files"));
-        std::fs::create_dir(&directory).unwrap();
-        run("mount", &[device.path(), text(&directory)]).ok();
-        Mounted { _device: device, directory }
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.directory
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run("umount", &[text(&self.directory)]);
-    }
+/// A file system on an encrypted disk, and the device under it.
+pub fn ext4(mount: &Mount, name: &str) -> (LoopDevice, Mounted) {
+    let disk = mount.attached_disk(name, "32M", &["--encrypted"]);
+    run("mkfs.ext4", &["-q", "-m", "0", text(&disk)]).ok();
+    let device = LoopDevice::over(&disk, &[]);
+    let files = Mounted::at(&device, "rw", &mount.scratch().join(format!("{name}-files")));
+    (device, files)
 }
 
 /// Names, links, modes, times, holes and content.
@@ -74,20 +55,20 @@ fn rsync_and_tar() {
     let source = mount.scratch().join("source");
     std::fs::create_dir(&source).unwrap();
     tree(&source);
-    let first = Mounted::ext4(&mount, "first");
+    let (_of_first, first) = ext4(&mount, "first");
     let from = format!("{}/", text(&source));
-    let sync = ["-aHSX", "--numeric-ids", &from, text(first.path())];
+    let sync = ["-aHSX", "--numeric-ids", &from, text(first.directory())];
     run("rsync", &sync).ok();
-    assert_eq!(described(first.path()), described(&source));
-    let again = run("rsync", &["-aHSXi", "--checksum", &from, text(first.path())]).ok();
+    assert_eq!(described(first.directory()), described(&source));
+    let again = run("rsync", &["-aHSXi", "--checksum", &from, text(first.directory())]).ok();
     assert_eq!(again, "", "a second rsync found differences");
 
-    let second = Mounted::ext4(&mount, "second");
+    let (_of_second, second) = ext4(&mount, "second");
     let script = "tar -C $0 -cS --numeric-owner . | tar -C $1 -xp --numeric-owner \
          && tar -C $0 -cS --numeric-owner a | tar -C $1 -d";
-    run("sh", &["-c", script, text(first.path()), text(second.path())]).ok();
-    assert_eq!(described(second.path()), described(&source));
-    let blocks = std::fs::metadata(second.path().join("a/holes")).unwrap().blocks();
+    run("sh", &["-c", script, text(first.directory()), text(second.directory())]).ok();
+    assert_eq!(described(second.directory()), described(&source));
+    let blocks = std::fs::metadata(second.directory().join("a/holes")).unwrap().blocks();
     assert!(blocks < 64, "holes were filled: {blocks} blocks");
     drop((first, second));
     for name in ["first", "second"] {

@@ -1,6 +1,6 @@
 //! Layers of storage over disks: partitions, containers, RAID, volumes.
 
-use crate::copies::Mounted;
+use crate::copies::ext4;
 use crate::support::{LoopDevice, Mount, Needs, Output, run, trial};
 use libtest_mimic::Trial;
 use std::path::{Path, PathBuf};
@@ -118,16 +118,16 @@ fn partitions() {
 /// What container engines do with a volume, without one.
 fn bind_mount() {
     let mount = Mount::new();
-    let disk = Mounted::ext4(&mount, "db");
-    std::fs::write(disk.path().join("in"), "from the host\n").unwrap();
+    let (_device, disk) = ext4(&mount, "db");
+    std::fs::write(disk.directory().join("in"), "from the host\n").unwrap();
     let inside = mount.scratch().join("inside");
     std::fs::create_dir(&inside).unwrap();
     let script = "mount --bind $0 $1 && mount -o remount,bind,nosuid,nodev $1 && cat $1/in \
          && echo from inside > $1/out";
     let unshare = ["--mount", "--propagation", "private", "sh", "-c", script];
-    let all = [&unshare[..], &[text(disk.path()), text(&inside)]].concat();
+    let all = [&unshare[..], &[text(disk.directory()), text(&inside)]].concat();
     assert_eq!(run("unshare", &all).ok(), "from the host\n");
-    assert_eq!(std::fs::read_to_string(disk.path().join("out")).unwrap(), "from inside\n");
+    assert_eq!(std::fs::read_to_string(disk.directory().join("out")).unwrap(), "from inside\n");
     assert_eq!(std::fs::read_dir(&inside).unwrap().count(), 0, "the namespace has leaked");
 }
 
@@ -185,13 +185,13 @@ fn containers_run(name: &str) -> bool {
 
 fn container() {
     let mount = Mount::new();
-    let disk = Mounted::ext4(&mount, "db");
-    std::fs::write(disk.path().join("in"), "from the host\n").unwrap();
+    let (_device, disk) = ext4(&mount, "db");
+    std::fs::write(disk.directory().join("in"), "from the host\n").unwrap();
     let engine = Engine::find().unwrap();
-    let volume = format!("-v {}:/data", text(disk.path()));
+    let volume = format!("-v {}:/data", text(disk.directory()));
     let script = "/busybox cat /data/in && echo from inside > /data/out";
     assert_eq!(engine.runs(&volume, script).ok(), "from the host\n");
-    assert_eq!(std::fs::read_to_string(disk.path().join("out")).unwrap(), "from inside\n");
+    assert_eq!(std::fs::read_to_string(disk.directory().join("out")).unwrap(), "from inside\n");
 }
 
 /// Two disks, each under a loop device.

@@ -1,7 +1,7 @@
 //! Loop devices and the filesystems that live on them.
 
 use crate::support::files::{assert_same, content, open, open_rw, read, read_aligned, write};
-use crate::support::{DiskRig, LoopDevice, Needs, Variant, run, trials_of, wait_until};
+use crate::support::{DiskRig, LoopDevice, Mounted, Needs, Variant, run, trials_of, wait_until};
 use libtest_mimic::Trial;
 use rustix::fs::OFlags;
 use std::path::{Path, PathBuf};
@@ -107,34 +107,8 @@ fn f14_partitions_are_found(variant: Variant) {
     assert_same("its content", &read(&block, 0, 4096), &content(1, 4096));
 }
 
-/// A mounted directory, unmounted when dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    #[track_caller]
-    fn new(device: &LoopDevice, rig: &DiskRig, options: &str) -> Mounted {
-        let directory = rig.mount.scratch().join("files");
-        std::fs::create_dir_all(&directory).unwrap();
-        run("mount", &["-o", options, device.path(), directory.to_str().unwrap()]).ok();
-        Mounted(directory)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-
-    #[track_caller]
-    fn unmount(self) {
-        run("umount", &[self.path()]).ok();
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        if run("mountpoint", &["-q", self.path()]).code == 0 {
-            run("umount", &["-l", self.path()]);
-        }
-    }
+fn mounted(device: &LoopDevice, rig: &DiskRig, options: &str) -> Mounted {
+    Mounted::at(device, options, &rig.mount.scratch().join("files"))
 }
 
 /// Puts the sources on a filesystem, a large file beside them, takes that away again, and trims.
@@ -142,28 +116,28 @@ impl Drop for Mounted {
 fn live(rig: &DiskRig, device: &LoopDevice, check: &dyn Fn(&str)) {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let tree = tree.to_str().unwrap();
-    let mounted = Mounted::new(device, rig, "rw");
-    let large = mounted.0.join("large");
-    run("cp", &["-r", tree, mounted.path()]).ok();
+    let files = mounted(device, rig, "rw");
+    let large = files.directory().join("large");
+    run("cp", &["-r", tree, files.path()]).ok();
     std::fs::write(&large, content(1, 16 << 20)).unwrap();
-    run("sync", &["-f", mounted.path()]).ok();
+    run("sync", &["-f", files.path()]).ok();
     let before = rig.used();
     assert!(before > 16 << 20, "{before} bytes used with 16 MiB on it");
     std::fs::remove_file(&large).unwrap();
-    run("sync", &["-f", mounted.path()]).ok();
+    run("sync", &["-f", files.path()]).ok();
     // Some filesystems free what was removed a moment later.
     wait_until("fstrim gives the space back", || {
-        run("fstrim", &[mounted.path()]).ok();
+        run("fstrim", &[files.path()]).ok();
         rig.used() + (15 << 20) < before
     });
-    mounted.unmount();
+    files.unmount();
     check(device.path());
 
     // All of it again, from the payload.
-    let mounted = Mounted::new(device, rig, "ro");
-    run("diff", &["-r", tree, mounted.0.join("src").to_str().unwrap()]).ok();
-    assert!(!mounted.0.join("large").exists());
-    mounted.unmount();
+    let files = mounted(device, rig, "ro");
+    run("diff", &["-r", tree, files.directory().join("src").to_str().unwrap()]).ok();
+    assert!(!files.directory().join("large").exists());
+    files.unmount();
 }
 
 /// F14: ext4 lives on it; fstrim gives space back; e2fsck finds nothing.
@@ -205,27 +179,27 @@ fn f14_a_file_system_grows_with_the_disk(variant: Variant) {
     let rig = variant.disk("16M");
     let device = LoopDevice::over(rig.path(), &[]);
     run("mkfs.ext4", &["-q", device.path()]).ok();
-    let mounted = Mounted::new(&device, &rig, "rw");
-    std::fs::write(mounted.0.join("before"), content(1, 1 << 20)).unwrap();
+    let files = mounted(&device, &rig, "rw");
+    std::fs::write(files.directory().join("before"), content(1, 1 << 20)).unwrap();
     rig.mount.evsfs(&["disk", "extend", DiskRig::NAME, "--size", "48M"]).ok();
     run("losetup", &["-c", device.path()]).ok();
     assert_eq!(attribute(&device, "size"), ((48 << 20) / 512).to_string());
-    mounted.unmount();
+    files.unmount();
     run("e2fsck", &["-fp", device.path()]).ok();
     run("resize2fs", &[device.path()]).ok();
-    let mounted = Mounted::new(&device, &rig, "rw");
+    let files = mounted(&device, &rig, "rw");
     // More than there was room for.
-    std::fs::write(mounted.0.join("after"), content(2, 24 << 20)).unwrap();
-    mounted.unmount();
+    std::fs::write(files.directory().join("after"), content(2, 24 << 20)).unwrap();
+    files.unmount();
     drop(device);
     rig.reattach();
     let device = LoopDevice::over(rig.path(), &[]);
     run("e2fsck", &["-fn", device.path()]).ok();
-    let mounted = Mounted::new(&device, &rig, "ro");
-    let file = |name: &str| std::fs::read(mounted.0.join(name)).unwrap();
+    let files = mounted(&device, &rig, "ro");
+    let file = |name: &str| std::fs::read(files.directory().join(name)).unwrap();
     assert_same("before", &file("before"), &content(1, 1 << 20));
     assert_same("after", &file("after"), &content(2, 24 << 20));
-    mounted.unmount();
+    files.unmount();
 }
 
 /// F14 and F12: losetup finds out by itself that it may only read.
@@ -236,7 +210,7 @@ fn f14_a_read_only_attachment_is_a_read_only_loop_device(variant: Variant) {
     rig.mount.evsfs(&["disk", "attach", DiskRig::NAME, "--read-only"]).ok();
     let device = LoopDevice::over(rig.path(), &[]);
     assert_eq!(attribute(&device, "ro"), "1");
-    let mounted = Mounted::new(&device, &rig, "ro");
-    assert!(mounted.0.join("lost+found").is_dir());
-    mounted.unmount();
+    let files = mounted(&device, &rig, "ro");
+    assert!(files.directory().join("lost+found").is_dir());
+    files.unmount();
 }
