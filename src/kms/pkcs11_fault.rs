@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::error::ErrorKind;
+use cryptoki::context::Function;
 use cryptoki::error::Error as TokenError;
 use cryptoki::error::RvError;
 
@@ -31,6 +32,11 @@ pub(super) fn code(error: &TokenError) -> Option<RvError> {
         TokenError::Pkcs11(code, _) => Some(*code),
         _ => None,
     }
+}
+
+/// The answer of a token that wants to be logged in to.
+pub(super) fn logged_out() -> TokenError {
+    TokenError::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjectsInit)
 }
 
 /// Whether the answer means that the session, and perhaps the token, is lost: another session may
@@ -123,7 +129,6 @@ pub(super) fn explain(token: &str, error: &TokenError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cryptoki::context::Function;
 
     fn answer(code: RvError) -> TokenError {
         TokenError::Pkcs11(code, Function::UnwrapKey)

@@ -30,7 +30,7 @@ use crate::sync::Mutex;
 use crate::sync::MutexGuard;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
+use cryptoki::session::{Session, SessionState};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -180,34 +180,33 @@ impl Pkcs11Hsm {
 }
 
 impl Shared {
-    /// Does `work` with the objects of `cmk`, which are looked for again if they have moved.
+    /// Does `work` with the objects of `cmk`, which are looked for again, once, if they have moved.
     fn with_cmk<T>(
         &self,
         cmk: CmkVersion,
         mut work: impl FnMut(&Session, Keys, Form) -> Result<T, Fault>,
     ) -> Result<T> {
         self.token.with(|session| {
-            let mut is_fresh = false;
-            loop {
-                let known = self.handles().cmks.get(&cmk).copied();
-                let found = match known {
-                    Some(found) if !is_fresh => found,
-                    _ => {
-                        is_fresh = true;
-                        self.find(session, cmk)?
-                    }
-                };
-                let record = self.record_key_handle(session)?;
-                let keys = Keys { cmk: found.cmk, record };
-                match work(session, keys, found.form) {
-                    Err(Fault::Token(error)) if fault::is_stale_handle(&error) && !is_fresh => {
-                        self.forget(cmk);
-                        is_fresh = true;
-                    }
-                    done => return done,
+            let (keys, form) = self.keys(session, cmk)?;
+            match work(session, keys, form) {
+                Err(Fault::Token(error)) if fault::is_stale_handle(&error) => {
+                    self.forget(cmk);
+                    let (keys, form) = self.keys(session, cmk)?;
+                    work(session, keys, form)
                 }
+                done => done,
             }
         })
+    }
+
+    fn keys(&self, session: &Session, cmk: CmkVersion) -> Result<(Keys, Form), Fault> {
+        let known = self.handles().cmks.get(&cmk).copied();
+        let found = match known {
+            Some(found) => found,
+            None => self.find(session, cmk)?,
+        };
+        let record = self.record_key_handle(session)?;
+        Ok((Keys { cmk: found.cmk, record }, found.form))
     }
 
     fn find(&self, session: &Session, cmk: CmkVersion) -> Result<Found, Fault> {
@@ -257,6 +256,8 @@ impl Shared {
     fn prove_presence(&self, session: &Session) -> Result<ObjectHandle, Fault> {
         match search(session, RECORD_KEY)?.first() {
             Some(handle) => Ok(*handle),
+            // It shows nothing to whom it has logged out, as it does when its last session is lost.
+            None if !is_logged_in(session)? => Err(fault::logged_out().into()),
             None => Err(self
                 .token
                 .unreachable(
@@ -466,6 +467,11 @@ fn search(session: &Session, label: &str) -> Result<Vec<ObjectHandle>, Fault> {
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::Label(label.as_bytes().to_vec()),
     ])?)
+}
+
+fn is_logged_in(session: &Session) -> Result<bool, Fault> {
+    let state = session.get_session_info()?.session_state();
+    Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }
 
 fn label_of(cmk: CmkVersion) -> String {

@@ -35,6 +35,8 @@ trials! {
     a_stale_handle_of_the_record_key_is_looked_for_again,
     a_lost_session_is_replaced_and_nobody_notices,
     a_token_that_comes_back_with_other_handles_is_used_by_them,
+    a_token_that_several_lost_is_looked_for_once,
+    a_session_without_login_is_no_wiped_token,
     a_token_that_comes_back_in_another_slot_is_found_there,
     a_key_is_made_once_also_when_the_answer_is_lost,
     a_wiped_token_does_not_look_like_deleted_keys,
@@ -163,15 +165,57 @@ fn a_lost_session_is_replaced_and_nobody_notices() {
     assert_eq!(used.shim.sessions(), 1, "what was lost is closed, what was replaced is used again");
 }
 
-/// By then the old handle of the master key may be that of another object.
+/// By then the old handle of a key may be that of another object.
 fn a_token_that_comes_back_with_other_handles_is_used_by_them() {
+    for lacks in ["", AES_GCM] {
+        let shim = Shim::new();
+        shim.tell("lacks", lacks);
+        let used = Used::on(shim);
+        used.opens();
+        for moved in ["1", "0", "-1", "0", "2", "0", "-2"] {
+            used.shim.tell("handles", moved);
+            used.shim.answers("DecryptInit", DEVICE_REMOVED, 1);
+            used.shim.answers("SignInit", DEVICE_REMOVED, 1);
+            used.opens();
+            used.hsm.generate_dk_wrapped(used.cmk, b"disk").unwrap();
+        }
+    }
+}
+
+/// When the last session is closed, a token logs its user out, and shows nothing to those who come
+/// meanwhile: they were told that it had been wiped.
+fn a_token_that_several_lost_is_looked_for_once() {
+    let used = Used::new();
+    let logins = used.shim.logins();
+    used.shim.tell("slow", "1");
+    used.shim.answers("Decrypt", SESSION_CLOSED, 6);
+    std::thread::scope(|scope| {
+        let calls = used.shim.calls("Decrypt");
+        for _ in 0..6 {
+            scope.spawn(|| used.opens());
+        }
+        // Each asks for the length of the answer first.
+        wait_until("all are under way", || used.shim.calls("Decrypt") >= calls + 12);
+        used.shim.tell("slow", "0");
+    });
+    let looked = used.shim.logins() - logins;
+    assert!((1..=2).contains(&looked), "{looked} logins");
+    assert!(used.shim.sessions() <= 6, "{} sessions", used.shim.sessions());
+}
+
+fn a_session_without_login_is_no_wiped_token() {
     let used = Used::new();
     used.opens();
-    for moved in 1..=6 {
-        used.shim.tell("handles", &moved.to_string());
-        used.shim.answers("DecryptInit", DEVICE_REMOVED, 1);
-        used.opens();
-        used.hsm.generate_dk_wrapped(used.cmk, b"disk").unwrap();
+    // The only session is closed by its loss, and the token logs out; what is known of it is stale.
+    for cmk in [used.another(), CmkVersion { key: KeyId::random(), version: 1 }] {
+        used.shim.tell("logged-out", "");
+        used.hsm.generate(cmk).unwrap();
+        used.shim.tell("logged-out", "");
+        used.hsm.generate_dk_wrapped(cmk, b"disk").unwrap();
+        used.shim.tell("logged-out", "");
+        assert!(used.hsm.list().unwrap().contains(&cmk));
+        used.shim.tell("logged-out", "");
+        used.hsm.destroy(cmk).unwrap();
     }
 }
 
@@ -246,7 +290,9 @@ fn material_that_is_made_too_late_is_taken_back() {
         ] {
             let refused = made.join().unwrap().unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::KmsUnreachable);
-            assert!(refused.to_string().contains("has not answered for 8 seconds"), "{refused}");
+            let told =
+                format!("token \"{}\" cannot be used: it has not answered", used.token.label);
+            assert!(refused.to_string().contains(&told), "{refused}");
         }
     });
     used.shim.tell_no_more("slow");

@@ -6,6 +6,7 @@
  *   after-NAME      the same, but it is done
  *   lacks           mechanisms that it does not list, hexadecimal
  *   flags           flags of the token's besides its own, hexadecimal
+ *   logged-out      the token logs its user out before the next search, once
  *   hidden          the label of objects that no search by label finds
  *   handles, slots  how far handles of objects, and numbers of slots, are moved
  *   die             a byte for each key to be made or wrapped before the process ends, once
@@ -13,6 +14,7 @@
  * It keeps count: "called-NAME" grows by a byte a call, "sessions" by + and - as they open and close. */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +25,8 @@ typedef unsigned long ul;
 struct list { unsigned char version[2]; void *fn[68]; };
 struct attribute { ul type; void *value; ul len; };
 enum { GetFunctionList = 3, GetSlotList, GetSlotInfo, GetTokenInfo, GetMechanismList,
-       OpenSession = 12, CloseSession = 13, GetSessionInfo = 15, Login = 18, CreateObject = 20,
-       DestroyObject = 22, GetAttributeValue = 24, FindObjectsInit = 26, FindObjects,
+       OpenSession = 12, CloseSession = 13, GetSessionInfo = 15, Login = 18, Logout,
+       CreateObject, DestroyObject = 22, GetAttributeValue = 24, FindObjectsInit = 26, FindObjects,
        EncryptInit = 29, Encrypt, DecryptInit = 33, Decrypt, SignInit = 42, Sign,
        GenerateKey = 58, WrapKey = 60, UnwrapKey };
 enum { DEVICE_REMOVED = 0x32, TOKEN_NOT_PRESENT = 0xE0, LABEL = 3, OFFSET_OF_FLAGS = 96 };
@@ -79,12 +81,15 @@ static void put(const char *name, int flags, const char *what)
 static ul answer(const char *when, const char *name)
 {
     char file[64], text[32];
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     ul rv = 0, left = 0;
     snprintf(file, sizeof file, "%s-%s", when, name);
-    if (sscanf(told(file, text, sizeof text), "%lx %lu", &rv, &left) != 2) return 0;
+    pthread_mutex_lock(&one_at_a_time);
+    if (sscanf(told(file, text, sizeof text), "%lx %lu", &rv, &left) != 2) rv = 0;
     snprintf(text, sizeof text, "%lx %lu", rv, left - 1);
     if (left == 1) forget(file);
     if (left > 1) put(file, O_TRUNC, text);
+    pthread_mutex_unlock(&one_at_a_time);
     return rv;
 }
 
@@ -112,9 +117,9 @@ static ul inward(ul handle) { return handle - number("handles", 10); }
 static ul slot_inward(ul slot) { return slot - number("slots", 10); }
 
 #define CALL(name, types) ((ul (*) types)real.fn[name])
-#define BEFORE(name) \
-    put("called-" #name, O_APPEND, "."); \
-    { ul rv = answer("before", #name); if (rv) return rv; }
+#define COUNT(name) put("called-" #name, O_APPEND, ".");
+#define ANSWER(name) { ul rv = answer("before", #name); if (rv) return rv; }
+#define BEFORE(name) COUNT(name) ANSWER(name)
 #define UNLESS_REMOVED(name, otherwise) \
     if (is_told("removed")) return otherwise; \
     BEFORE(name)
@@ -201,6 +206,10 @@ static ul find_init(ul session, struct attribute *template, ul n)
     static struct attribute nothing = { LABEL, "no label of ours", 16 };
     char hidden[128];
     UNLESS_REMOVED(FindObjectsInit, DEVICE_REMOVED)
+    if (is_told("logged-out")) {
+        forget("logged-out");
+        CALL(Logout, (ul))(session);
+    }
     told("hidden", hidden, sizeof hidden);
     for (ul i = 0; i < n; i++)
         if (template[i].type == LABEL && template[i].len == strlen(hidden) &&
@@ -226,8 +235,9 @@ INIT(sign_init, SignInit)
 #define WORK(function, name) \
     static ul function(ul session, void *in, ul len, void *out, ul *out_len) \
     { \
-        BEFORE(name) \
-        if (out) take_time(); \
+        COUNT(name) \
+        /* Before that it is asked how long the answer will be. */ \
+        if (out) { take_time(); ANSWER(name) } \
         return CALL(name, (ul, void *, ul, void *, ul *))(session, in, len, out, out_len); \
     }
 WORK(encrypt, Encrypt)
