@@ -271,3 +271,17 @@ fn wrong_context() -> Error {
     .code(Code::KMS_0208)
     .remedy("put the record back from a copy of the state directory")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_was_brought_to_a_token_is_wiped_and_nothing_else() {
+        let mut template = session_key();
+        template.push(Attribute::Value(vec![7; DK]));
+        wipe_values(&mut template);
+        assert_eq!(template.pop(), Some(Attribute::Value(Vec::new())));
+        assert_eq!(template, session_key());
+    }
+}
