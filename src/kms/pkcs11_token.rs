@@ -82,6 +82,14 @@ struct Link {
     was_up: bool,
 }
 
+impl Link {
+    /// Whether somebody found the token after it was found for the `found`th time, in the present start
+    /// of the module.
+    fn was_found_since(&self, found: u64, starts: u64) -> bool {
+        self.found != found && self.start == starts && self.slot.is_some()
+    }
+}
+
 /// Why the token could not be used when it was last tried.
 struct Trouble {
     message: String,
@@ -205,7 +213,7 @@ impl Token {
         {
             let starts = self.module.starts.read();
             let mut link = self.link.try_write_for(QUIET).ok_or_else(busy)?;
-            if link.found != found && link.start == *starts && link.slot.is_some() {
+            if link.was_found_since(found, *starts) {
                 return Ok(());
             }
             self.let_go(&mut link, *starts);
@@ -223,7 +231,7 @@ impl Token {
         // Not there, or not there when the module was started.
         let mut starts = self.module.starts.try_write_for(QUIET).ok_or_else(busy)?;
         let mut link = self.link.try_write_for(QUIET).ok_or_else(busy)?;
-        if link.found != found && link.start == *starts && link.slot.is_some() {
+        if link.was_found_since(found, *starts) {
             return Ok(());
         }
         self.module.stop();

@@ -27,9 +27,18 @@ impl Subject {
         Subject { open: Box::new(open) }
     }
 
+    /// A token that makes data keys of the second form.
+    fn token_without_gcm() -> Subject {
+        Subject::behind(Shim::without_gcm())
+    }
+
     fn token() -> Subject {
+        Subject::behind(Shim::new())
+    }
+
+    fn behind(shim: Shim) -> Subject {
         // A module of its own: one that many trials share would be started anew by each of them.
-        let (token, shim) = (Token::new(), Shim::new());
+        let token = Token::new();
         Pkcs11Hsm::initialise(shim.settings(&token)).unwrap();
         let open = move || -> Result<Arc<dyn Hsm>> { Ok(Arc::new(shim.open(&token)?)) };
         Subject { open: Box::new(open) }
@@ -69,6 +78,9 @@ pub fn trials() -> Vec<Trial> {
         }));
         trials.push(named(format!("pkcs11_hsm::{name}"), Needs::Token, move || {
             body(&Subject::token());
+        }));
+        trials.push(named(format!("pkcs11_hsm_without_gcm::{name}"), Needs::Token, move || {
+            body(&Subject::token_without_gcm());
         }));
     }
     trials

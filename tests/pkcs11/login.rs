@@ -1,7 +1,6 @@
 //! What can go wrong before a token can be used: its mechanisms, its label, its PIN.
 
-use crate::losses::AES_GCM;
-use crate::shim::Shim;
+use crate::shim::{AES_GCM, Shim};
 use crate::support::{Needs, trial};
 use crate::token::Token;
 use evsfs::crypto::SecretText;

@@ -8,7 +8,8 @@
  *   flags           flags of the token's besides its own, hexadecimal
  *   logged-out      the token logs its user out before the next search, once
  *   hidden          the label of objects that no search by label finds
- *   handles, slots  how far handles of objects, and numbers of slots, are moved
+ *   slots           how far the numbers of slots are moved
+ *   renumber        handles of objects begin anew at the next login, once
  *   die             a byte for each key to be made or wrapped before the process ends, once
  *
  * It keeps count: "called-NAME" grows by a byte a call, "sessions" by + and - as they open and close. */
@@ -113,7 +114,27 @@ static void take_time(void)
     die_in_time();
 }
 
-static ul inward(ul handle) { return handle - number("handles", 10); }
+/* Objects by their handles here, from 1 on, in the order in which they were seen. */
+static ul objects[1 << 16], seen;
+static pthread_mutex_t of_objects = PTHREAD_MUTEX_INITIALIZER;
+
+static ul outward(ul object)
+{
+    pthread_mutex_lock(&of_objects);
+    ul handle = 1;
+    while (handle <= seen && objects[handle - 1] != object) handle++;
+    if (handle > seen) objects[seen++] = object;
+    if (seen == sizeof objects / sizeof *objects) abort();
+    pthread_mutex_unlock(&of_objects);
+    return handle;
+}
+static ul inward(ul handle)
+{
+    pthread_mutex_lock(&of_objects);
+    ul object = handle && handle <= seen ? objects[handle - 1] : 0;
+    pthread_mutex_unlock(&of_objects);
+    return object;
+}
 static ul slot_inward(ul slot) { return slot - number("slots", 10); }
 
 #define CALL(name, types) ((ul (*) types)real.fn[name])
@@ -179,6 +200,10 @@ static ul get_session_info(ul session, ul *info)
 static ul login(ul session, ul user, void *pin, ul len)
 {
     BEFORE(Login)
+    if (is_told("renumber")) {
+        forget("renumber");
+        seen = 0;
+    }
     ul rv = CALL(Login, (ul, ul, void *, ul))(session, user, pin, len);
     AFTER(Login, rv);
 }
@@ -187,7 +212,7 @@ static ul create_object(ul session, void *template, ul n, ul *object)
     UNLESS_REMOVED(CreateObject, DEVICE_REMOVED)
     take_time();
     ul rv = CALL(CreateObject, (ul, void *, ul, ul *))(session, template, n, object);
-    if (!rv) *object += number("handles", 10);
+    if (!rv) *object = outward(*object);
     AFTER(CreateObject, rv);
 }
 static ul destroy_object(ul session, ul object)
@@ -217,10 +242,10 @@ static ul find_init(ul session, struct attribute *template, ul n)
             return CALL(FindObjectsInit, (ul, void *, ul))(session, &nothing, 1);
     return CALL(FindObjectsInit, (ul, void *, ul))(session, template, n);
 }
-static ul find(ul session, ul *objects, ul most, ul *n)
+static ul find(ul session, ul *found, ul most, ul *n)
 {
-    ul rv = CALL(FindObjects, (ul, ul *, ul, ul *))(session, objects, most, n);
-    if (!rv) for (ul i = 0; i < *n; i++) objects[i] += number("handles", 10);
+    ul rv = CALL(FindObjects, (ul, ul *, ul, ul *))(session, found, most, n);
+    if (!rv) for (ul i = 0; i < *n; i++) found[i] = outward(found[i]);
     return rv;
 }
 #define INIT(function, name) \
@@ -252,7 +277,7 @@ static ul generate_key(ul session, void *mechanism, void *template, ul n, ul *ke
     UNLESS_REMOVED(GenerateKey, DEVICE_REMOVED)
     take_time();
     ul rv = CALL(GenerateKey, (ul, void *, void *, ul, ul *))(session, mechanism, template, n, key);
-    if (!rv) *key += number("handles", 10);
+    if (!rv) *key = outward(*key);
     AFTER(GenerateKey, rv);
 }
 static ul wrap_key(ul session, void *mechanism, ul by, ul key, void *out, ul *out_len)
@@ -266,7 +291,7 @@ static ul unwrap_key(ul session, void *mechanism, ul by, void *in, ul len, void 
     UNLESS_REMOVED(UnwrapKey, DEVICE_REMOVED)
     ul rv = CALL(UnwrapKey, (ul, void *, ul, void *, ul, void *, ul, ul *))(
         session, mechanism, inward(by), in, len, template, n, key);
-    if (!rv) *key += number("handles", 10);
+    if (!rv) *key = outward(*key);
     return rv;
 }
 

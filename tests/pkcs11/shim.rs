@@ -6,6 +6,9 @@ use evsfs::error::Result;
 use evsfs::kms::{Pkcs11Hsm, Pkcs11Settings};
 use std::path::PathBuf;
 
+/// The mechanism's number.
+pub const AES_GCM: &str = "1087";
+
 /// The module and the directory it is told things by.
 pub struct Shim {
     directory: tempfile::TempDir,
@@ -25,6 +28,12 @@ impl Shim {
         let module = module.to_str().unwrap();
         run("gcc", &["-Wall", "-shared", "-fPIC", "-o", module, &place, &softhsm, source, "-ldl"])
             .ok();
+        shim
+    }
+
+    pub fn without_gcm() -> Shim {
+        let shim = Shim::new();
+        shim.tell("lacks", AES_GCM);
         shim
     }
 

@@ -1,7 +1,6 @@
 //! Tokens that refuse, disappear, take their time, or lack AES-GCM.
 
-use crate::losses::AES_GCM;
-use crate::shim::Shim;
+use crate::shim::{AES_GCM, Shim};
 use crate::support::{Mount, Needs, trial, wait_until};
 use crate::token::{PIN, Token};
 use libtest_mimic::Trial;
