@@ -10,7 +10,7 @@ use super::xts_keys::XtsKeys;
 use super::xts_tweaks::Run;
 use super::{xts_batched, xts_portable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::with_wiped_stack;
+use crate::sys::{wipe_vector_registers, with_wiped_stack};
 #[cfg(target_arch = "x86_64")]
 use zeroize::Zeroizing;
 
@@ -66,16 +66,21 @@ impl KeyedKernel {
         self.leaving_no_keys(|| self.open_run(run, units));
     }
 
-    /// Wipes the stack after work that may leave round keys there: more of them than the processor has
-    /// registers for. The fused kernels leave none, which a test of `simd_keys` proves of optimised
-    /// code; unoptimised code has everything on the stack.
+    /// Wipes the vector registers, and the stack after work that may leave round keys there: more of
+    /// them than the processor has registers for. The fused kernels leave none, which a test of
+    /// `simd_keys` proves of optimised code; unoptimised code has everything on the stack.
     fn leaving_no_keys(&self, work: impl FnOnce()) {
         let is_clean = match self {
             #[cfg(target_arch = "x86_64")]
             KeyedKernel::Vaes512(_) | KeyedKernel::Vaes256(_) => !cfg!(debug_assertions),
             KeyedKernel::Batched(_) | KeyedKernel::Portable(_) => false,
         };
-        if is_clean { work() } else { with_wiped_stack(work) }
+        if is_clean {
+            work();
+            wipe_vector_registers();
+        } else {
+            with_wiped_stack(work);
+        }
     }
 
     fn seal_run(&self, run: Run, source: Option<&[u8]>, units: &mut [u8]) {

@@ -191,19 +191,20 @@ mod tests {
         assert_eq!(bytes_of(keys.open[14]), bytes_of(keys.seal[0]));
     }
 
-    /// Runs `work` on a stack of its own, and returns what it leaves there.
-    fn stack_after(work: &mut (dyn FnMut() + Send)) -> Vec<u8> {
+    /// Runs `work` on a stack of its own, and returns what it leaves there and in vector registers.
+    fn left_after(work: &mut (dyn FnMut() + Send)) -> Vec<u8> {
         type Work<'a> = &'a mut (dyn FnMut() + Send);
 
         extern "C" fn entry(work: *mut libc::c_void) -> *mut libc::c_void {
             // SAFETY: the caller waits for this thread and leaves the closure to it until then.
-            let work = unsafe { &mut *work.cast::<Work<'_>>() };
+            let (work, registers) = unsafe { &mut *work.cast::<(Work<'_>, Vec<u8>)>() };
             work();
+            *registers = crate::sys::vector_registers();
             std::ptr::null_mut()
         }
 
-        let (mut work, mut stack) = (work, vec![0_u8; 1 << 20]);
-        let work: *mut Work<'_> = &raw mut work;
+        let (mut work, mut stack) = ((work, Vec::new()), vec![0_u8; 1 << 20]);
+        let shared: *mut (Work<'_>, Vec<u8>) = &raw mut work;
         // SAFETY: all of them are plain data, which the calls below fill.
         let (mut attributes, mut thread) = unsafe { std::mem::zeroed() };
         // SAFETY: the stack is longer than the least, is used by this thread alone, and outlives it,
@@ -214,9 +215,10 @@ mod tests {
             let (start, len) = (stack.as_mut_ptr().cast(), stack.len());
             assert_eq!(libc::pthread_attr_setstack(&raw mut attributes, start, len), 0);
             let (made, attributes) = (&raw mut thread, &raw const attributes);
-            assert_eq!(libc::pthread_create(made, attributes, entry, work.cast()), 0);
+            assert_eq!(libc::pthread_create(made, attributes, entry, shared.cast()), 0);
             assert_eq!(libc::pthread_join(thread, std::ptr::null_mut()), 0);
         }
+        stack.append(&mut work.1);
         stack
     }
 
@@ -229,7 +231,7 @@ mod tests {
     /// the stack, so it is looked at.
     #[test]
     #[cfg_attr(debug_assertions, ignore = "unoptimised code puts all it touches on the stack")]
-    fn fused_kernels_leave_no_round_key_on_the_stack() {
+    fn fused_kernels_leave_no_round_key_on_the_stack_or_in_registers() {
         use crate::crypto::Kernel;
         use crate::crypto::keyed_kernel::KeyedKernel;
         use crate::crypto::xts_tweaks::Run;
@@ -250,7 +252,7 @@ mod tests {
             let keys = RoundKeys::expand(&dk()).unwrap();
             let keyed = KeyedKernel::new(kernel, dk()).unwrap();
             let (plain, mut bytes) = (vec![7; 40 * 4096], vec![0; 40 * 4096]);
-            let stack = stack_after(&mut || {
+            let stack = left_after(&mut || {
                 for size in SectorSize::ALL {
                     let run = Run::of_sectors(SectorIndex::new(9), size);
                     keyed.seal(run, Some(&plain), &mut bytes);
@@ -260,7 +262,7 @@ mod tests {
             });
             assert!(!holds_a_key(&stack, &keys), "{}", kernel.name());
             // Or the test would find nothing whatever is there.
-            let stack = stack_after(&mut || {
+            let stack = left_after(&mut || {
                 std::hint::black_box(&keys.open.map(|key| key));
             });
             assert!(holds_a_key(&stack, &keys));

@@ -11,6 +11,7 @@ mod descriptor;
 mod heap;
 mod privileges;
 mod process;
+mod registers;
 mod sandbox;
 mod secret_file;
 mod secret_memory;
@@ -26,6 +27,9 @@ pub use descriptor::inherited_descriptor;
 pub use heap::WipingHeap;
 pub use privileges::KeptPrivileges;
 pub use process::{IoFlusher, ask_for_io_flusher, end_process, forbid_dumps};
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) use registers::vector_registers;
+pub use registers::wipe_vector_registers;
 pub use sandbox::{Confinement, Sandbox, join_sandbox};
 pub use secret_file::{SecretFile, lend_descriptor};
 pub use secret_memory::{SecretBox, SecretMemory, secret_memory_kind};

@@ -1,15 +1,18 @@
 //! Wiping of the stack that a computation on secrets has used.
 
+use super::registers::wipe_vector_registers;
+
 /// Bytes wiped below the caller's frame: more than key expansion and one AEAD call use together, and
 /// more than a run of a sector kernel. Unoptimised code has several times as large frames.
 const DEPTH: usize = if cfg!(debug_assertions) { 64 } else { 16 } * 1024;
 /// The same for arithmetic on large numbers.
 const GREAT_DEPTH: usize = 256 * 1024;
 
-/// Runs `work`, then overwrites the stack region it used, so that copies of key material which the
-/// compiler left in dead frames (by-value returns, spilled registers) do not outlive it.
+/// Runs `work`, then overwrites the stack region it used and the vector registers, so that copies of key
+/// material which the compiler left in dead frames (by-value returns, spilled registers) do not outlive it.
 ///
-/// So it does when `work` panics. Best effort: registers, and frames that lie deeper, are not covered.
+/// So it does when `work` panics. Best effort: other registers, and frames that lie deeper, are not
+/// covered.
 pub fn with_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
     let _wiped = WipedWhenDropped::<DEPTH>;
     call(work)
@@ -26,6 +29,7 @@ struct WipedWhenDropped<const DEPTH: usize>;
 impl<const DEPTH: usize> Drop for WipedWhenDropped<DEPTH> {
     fn drop(&mut self) {
         wipe::<DEPTH>();
+        wipe_vector_registers();
     }
 }
 
