@@ -50,6 +50,7 @@ mod key_service;
 mod pkcs11_fault;
 mod pkcs11_hsm;
 mod pkcs11_module;
+mod pkcs11_objects;
 mod pkcs11_patience;
 mod pkcs11_probe;
 mod pkcs11_token;

@@ -1,12 +1,5 @@
 //! A security module behind PKCS#11: material that is made in a token and never leaves it.
 //!
-//! Objects in the token, all of them secret keys that are sensitive and not extractable:
-//!
-//! | label | what |
-//! |---|---|
-//! | `evsfs:<key id>:<version>` | one version of a master key: AES-256, made by the token |
-//! | `evsfs:record-key` | HMAC key, made by `evsfs init`, that records are authenticated under |
-//!
 //! The record key itself stays in the token: what authenticates records is derived from its HMAC
 //! of a fixed text. It is also the proof that the token is this project's, whenever an object is
 //! not found: a token that was taken away or wiped must not look like a key that was deleted.
@@ -14,6 +7,7 @@
 use super::hsm::{CmkVersion, Hsm};
 use super::pkcs11_fault as fault;
 use super::pkcs11_fault::Fault;
+use super::pkcs11_objects::{RECORD_KEY, is_logged_in, label_of, parse_label, protected, search};
 use super::pkcs11_patience::{NoResult, Patience};
 use super::pkcs11_token::{PinSource, Token};
 use super::pkcs11_wrapping as wrapping;
@@ -25,19 +19,16 @@ use crate::error::Code;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
-use crate::id::KeyId;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, SessionState};
+use cryptoki::session::Session;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-const PREFIX: &str = "evsfs:";
-const RECORD_KEY: &str = "evsfs:record-key";
 const RECORD_TEXT: &[u8] = b"evsfs record authentication root v1";
 const KEY_BYTES: u64 = 32;
 
@@ -446,44 +437,6 @@ fn form_of(token: &Token) -> Result<Form> {
         }
     }
     Form::of(&mechanisms).ok_or_else(|| refuse("AES-GCM and no AES key wrap"))
-}
-
-/// A key that stays in the token.
-fn protected(label: &str, kind: KeyType) -> Vec<Attribute> {
-    vec![
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(kind),
-        Attribute::Label(label.as_bytes().to_vec()),
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Modifiable(false),
-    ]
-}
-
-fn search(session: &Session, label: &str) -> Result<Vec<ObjectHandle>, Fault> {
-    Ok(session.find_objects(&[
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::Label(label.as_bytes().to_vec()),
-    ])?)
-}
-
-fn is_logged_in(session: &Session) -> Result<bool, Fault> {
-    let state = session.get_session_info()?.session_state();
-    Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
-}
-
-fn label_of(cmk: CmkVersion) -> String {
-    format!("{PREFIX}{}:{}", cmk.key, cmk.version)
-}
-
-fn parse_label(label: &[u8]) -> Option<CmkVersion> {
-    let label = std::str::from_utf8(label).ok()?;
-    let (key, version) = label.strip_prefix(PREFIX)?.split_once(':')?;
-    let cmk = CmkVersion { key: KeyId::parse(key).ok()?, version: version.parse().ok()? };
-    // Other spellings of the same id or number are no labels of ours.
-    (label_of(cmk) == label).then_some(cmk)
 }
 
 fn no_result(token: &str, no: NoResult) -> Error {
