@@ -444,7 +444,7 @@ def main():
                           unpacking[ENCRYPTED] / unpacking[PLAIN], 1.3, at_most=True))
     targets.append(judged("CPU of the idle daemon in 10 s", idle, 0.0, at_most=True, unit=" s"))
     for side, word in ((0, "write"), (1, "read")):
-        targets.append(judged(f"CPU per byte with 64 disks against 1, {word}",
+        targets.append(judged(f"CPU per byte of 64 clients on 64 disks against one, {word}",
                               costs[64][side] / costs[1][side], 1.2, at_most=True))
     target_table = table(["target", "measured", "wanted", "holds"], targets)
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
