@@ -1,4 +1,4 @@
-//! A key whose record cannot be used: it alone is refused, by the name of its file.
+//! A key whose record or material cannot be used: it alone is refused, by the name of its file.
 
 use super::hsm::{CmkVersion, Hsm};
 use super::key::KeyView;
@@ -8,7 +8,8 @@ use crate::id::KeyId;
 use crate::records::Records;
 use std::path::PathBuf;
 
-/// A record that was edited, deleted, put back as it was earlier, or contradicts itself or another.
+/// A record that was edited, deleted, put back as it was earlier, or contradicts itself or another; in an
+/// examination also one whose material is damaged or gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedKey {
     /// The key, as far as the file's name tells it.
@@ -35,7 +36,7 @@ pub struct KeyFindings {
 /// record is, and each version of its material that the HSM should hold can be used.
 ///
 /// # Errors
-/// What the store reports; `kms-unreachable`. Damage is no error.
+/// What the store and the HSM report; damage is no error.
 pub fn examine_keys(records: &Records, hsm: &dyn Hsm) -> Result<KeyFindings> {
     let ring = KeyRing::open(records.clone())?;
     let mut damaged = ring.damaged().to_vec();
@@ -52,13 +53,17 @@ pub fn examine_keys(records: &Records, hsm: &dyn Hsm) -> Result<KeyFindings> {
     Ok(KeyFindings { keys, damaged })
 }
 
-/// What is wrong with the first material that cannot be used.
+fn is_gone_or_damaged(error: &Error) -> bool {
+    error.kind() == ErrorKind::KeyGone || DamagedKey::is_damage(error)
+}
+
+/// What is wrong with the first material that is not there as it was made.
 fn examine_material(hsm: &dyn Hsm, cmks: Vec<CmkVersion>) -> Result<Option<Error>> {
     for cmk in cmks {
         match hsm.generate_dk_wrapped(cmk, b"examination") {
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::KmsUnreachable => return Err(error),
-            Err(error) => return Ok(Some(error)),
+            Err(error) if is_gone_or_damaged(&error) => return Ok(Some(error)),
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

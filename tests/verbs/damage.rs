@@ -1,7 +1,7 @@
 //! Damaged records and payloads: refused with the file named, the others served.
 
 use crate::rig::three_lines;
-use crate::support::{Mount, Needs, Output, trial};
+use crate::support::{Mount, Needs, Output, run, trial};
 use libtest_mimic::Trial;
 use serde_json::json;
 use std::path::PathBuf;
@@ -38,6 +38,11 @@ pub fn trials() -> Vec<Trial> {
             "damaged_material_of_one_key_does_not_keep_the_daemon_from_starting",
             Needs::Fuse,
             damaged_material_of_one_key,
+        ),
+        trial(
+            "an_audit_log_that_is_no_file_is_found_by_a_check",
+            Needs::Fuse,
+            an_audit_log_that_is_no_file,
         ),
     ]
 }
@@ -318,4 +323,29 @@ fn damaged_material_of_one_key() {
         is_served(&mount, lost[0]);
         mount.stop();
     }
+}
+
+/// A check said that all was sound.
+fn an_audit_log_that_is_no_file() {
+    let mount = two_disks();
+    mount.stop();
+    let log = mount.state_dir().join("kms/audit.jsonl");
+    let elsewhere = mount.scratch().join("elsewhere");
+    std::fs::rename(&log, &elsewhere).unwrap();
+    let link = || std::os::unix::fs::symlink(&elsewhere, &log).unwrap();
+    let fifo = || drop(run("mkfifo", &["-m", "600", log.to_str().unwrap()]).ok());
+    for put in [&link as &dyn Fn(), &fifo] {
+        put();
+        let found = check(&mount);
+        assert_eq!(found.code, 7, "{found:?}");
+        assert!(found.stdout.starts_with(log.to_str().unwrap()), "{}", found.stdout);
+        std::fs::remove_file(&log).unwrap();
+    }
+    std::fs::rename(&elsewhere, &log).unwrap();
+    check(&mount).ok();
+    // What anchors it is found once.
+    let anchor = mount.state_dir().join("kms/audit-anchor.toml");
+    std::fs::write(&anchor, "").unwrap();
+    let found = check(&mount);
+    assert!(found.stdout.contains(", 1 with a problem"), "{}", found.stdout);
 }
