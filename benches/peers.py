@@ -228,9 +228,9 @@ class Bench:
         self.versions["gocryptfs"] = output_of("gocryptfs", "--version").split()[1].strip(";")
 
 
-def fio(file, rw, block, depth, seconds, size=SIZE):
+def fio(file, rw, block, depth, seconds):
     """Bytes and operations a second of one fio run."""
-    return fio_run(rw, block, depth, seconds, size, ["--name=job", f"--filename={file}"])
+    return fio_run(rw, block, depth, seconds, SIZE, ["--name=job", f"--filename={file}"])
 
 
 def fio_of_many(places, rw, block, depth, seconds, size):

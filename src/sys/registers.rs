@@ -9,25 +9,26 @@
 #[inline(never)]
 pub fn wipe_vector_registers() {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        wipe_zmm();
-    } else if is_x86_feature_detected!("avx") {
-        wipe_ymm();
-    } else {
-        wipe_xmm();
+    {
+        if is_x86_feature_detected!("avx") {
+            wipe_whole_low();
+        } else {
+            wipe_xmm();
+        }
+        if is_x86_feature_detected!("avx512f") {
+            wipe_high();
+        }
     }
     #[cfg(target_arch = "aarch64")]
     wipe_v();
 }
 
+/// Registers 16 to 31, which AVX-512 has.
 #[cfg(target_arch = "x86_64")]
-fn wipe_zmm() {
-    // SAFETY: the processor has AVX-512 (and so AVX); vector registers alone are written, all of which
-    // are said to be.
+fn wipe_high() {
+    // SAFETY: the processor has AVX-512; vector registers alone are written, which are said to be.
     unsafe {
         std::arch::asm!(
-            // Of registers 0 to 15 the whole 512 bits.
-            "vzeroall",
             ".irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
             r"vpxord zmm\n, zmm\n, zmm\n",
             ".endr",
@@ -37,9 +38,10 @@ fn wipe_zmm() {
     }
 }
 
+/// Registers 0 to 15, as long as they are.
 #[cfg(target_arch = "x86_64")]
-fn wipe_ymm() {
-    // SAFETY: the processor has AVX; vector registers alone are written, all of which are said to be.
+fn wipe_whole_low() {
+    // SAFETY: the processor has AVX; vector registers alone are written, which are said to be.
     unsafe {
         std::arch::asm!(
             "vzeroall",
@@ -49,6 +51,7 @@ fn wipe_ymm() {
     }
 }
 
+/// Registers 0 to 15 of a processor that has 128 bits of each.
 #[cfg(target_arch = "x86_64")]
 fn wipe_xmm() {
     // SAFETY: every processor of x86-64 has these registers, which are said to be written.
@@ -155,7 +158,7 @@ mod tests {
         leave_ones();
         wipe_vector_registers();
         assert_eq!(ones(vector_registers()), 0);
-        for wipe in [wipe_xmm, wipe_ymm] {
+        for wipe in [wipe_xmm, wipe_whole_low] {
             if is_x86_feature_detected!("avx") {
                 leave_ones();
                 wipe();

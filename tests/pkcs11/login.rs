@@ -1,39 +1,20 @@
 //! What can go wrong before a token can be used: its mechanisms, its label, its PIN.
 
-use crate::shim::{AES_GCM, Shim};
-use crate::support::{Needs, trial};
+use crate::shim::{AES_GCM, Shim, ckr};
 use crate::token::Token;
 use evsfs::crypto::SecretText;
 use evsfs::error::{Error, ErrorKind};
 use evsfs::kms::{Hsm, PinSource, Pkcs11Hsm, probe_pkcs11};
-use libtest_mimic::Trial;
-
-const PIN_INVALID: u64 = 0xA1;
-const PIN_LEN_RANGE: u64 = 0xA2;
-const PIN_LOCKED: u64 = 0xA4;
-const SESSION_COUNT: u64 = 0xB1;
-const USER_ALREADY_LOGGED_IN: u64 = 0x100;
-const USER_PIN_NOT_INITIALIZED: u64 = 0x102;
 
 const FINAL_TRY: &str = "20000";
 const LOCKED: &str = "40000";
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        trial("what_a_token_lacks_is_named", Needs::Token, what_a_token_lacks_is_named),
-        trial("a_locked_pin_is_not_tried", Needs::Token, a_locked_pin_is_not_tried),
-        trial("each_trouble_with_a_pin_is_told", Needs::Token, each_trouble_with_a_pin_is_told),
-        trial(
-            "two_tokens_of_one_label_are_refused",
-            Needs::Token,
-            two_tokens_of_one_label_are_refused,
-        ),
-        trial(
-            "a_probe_names_the_tokens_that_are_there",
-            Needs::Token,
-            a_probe_names_the_tokens_that_are_there,
-        ),
-    ]
+token_trials! {
+    what_a_token_lacks_is_named,
+    a_locked_pin_is_not_tried,
+    each_trouble_with_a_pin_is_told,
+    two_tokens_of_one_label_are_refused,
+    a_probe_names_the_tokens_that_are_there,
 }
 
 fn refusal(shim: &Shim, token: &Token) -> Error {
@@ -83,11 +64,11 @@ fn each_trouble_with_a_pin_is_told() {
     let (token, shim) = (Token::new(), Shim::new());
     Pkcs11Hsm::initialise(shim.settings(&token)).unwrap();
     for (code, why) in [
-        (PIN_INVALID, "it refused the PIN"),
-        (PIN_LEN_RANGE, "it refused the PIN"),
-        (PIN_LOCKED, "its PIN is locked"),
-        (USER_PIN_NOT_INITIALIZED, "it has no user PIN yet"),
-        (SESSION_COUNT, "it has no session left"),
+        (ckr::PIN_INVALID, "it refused the PIN"),
+        (ckr::PIN_LEN_RANGE, "it refused the PIN"),
+        (ckr::PIN_LOCKED, "its PIN is locked"),
+        (ckr::USER_PIN_NOT_INITIALIZED, "it has no user PIN yet"),
+        (ckr::SESSION_COUNT, "it has no session left"),
     ] {
         shim.answers("Login", code, 1);
         let refused = refusal(&shim, &token);
@@ -96,7 +77,7 @@ fn each_trouble_with_a_pin_is_told() {
         assert!(refused.suggested_remedy().is_some());
         assert_eq!(shim.sessions(), 0);
     }
-    shim.answers_when_done("Login", USER_ALREADY_LOGGED_IN);
+    shim.answers_when_done("Login", ckr::USER_ALREADY_LOGGED_IN);
     shim.open(&token).unwrap().record_key().unwrap();
 
     let none = PinSource::File(token.pin_file().with_file_name("none"));
@@ -133,7 +114,7 @@ fn a_probe_names_the_tokens_that_are_there() {
     let refused = probe_pkcs11(&shim.module(), &token.label).unwrap_err();
     assert!(refused.to_string().contains("nor any other"), "{refused}");
     shim.tell_no_more("removed");
-    shim.answers("GetSlotList", 0x30, 1);
+    shim.answers("GetSlotList", ckr::DEVICE_ERROR, 1);
     let refused = probe_pkcs11(&shim.module(), &token.label).unwrap_err();
     assert!(refused.to_string().contains("does not list its tokens"), "{refused}");
     let missing = shim.module().with_file_name("none.so");

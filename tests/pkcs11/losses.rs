@@ -1,34 +1,17 @@
 //! Answers, sessions, handles, slots and objects that a token loses, at the library.
 
-use crate::shim::Shim;
-use crate::support::{Needs, trial, wait_until};
+use crate::shim::{Shim, ckr};
+use crate::support::wait_until;
 use crate::token::Token;
 use evsfs::crypto::Secret;
 use evsfs::error::ErrorKind;
 use evsfs::id::KeyId;
 use evsfs::kms::{CmkVersion, Hsm, Pkcs11Hsm};
-use libtest_mimic::Trial;
 use std::time::{Duration, Instant};
-
-const DEVICE_ERROR: u64 = 0x30;
-const DEVICE_REMOVED: u64 = 0x32;
-const KEY_HANDLE_INVALID: u64 = 0x60;
-const OPERATION_ACTIVE: u64 = 0x90;
-const SESSION_CLOSED: u64 = 0xB0;
-const SESSION_HANDLE_INVALID: u64 = 0xB3;
-const USER_NOT_LOGGED_IN: u64 = 0x101;
 
 const RECORD_KEY: &str = "evsfs:record-key";
 
-macro_rules! trials {
-    ($($name:ident),* $(,)?) => {
-        pub fn trials() -> Vec<Trial> {
-            vec![$(trial(stringify!($name), Needs::Token, $name)),*]
-        }
-    };
-}
-
-trials! {
+token_trials! {
     objects_are_looked_for_once,
     a_stale_handle_is_looked_for_again_and_given_up_when_it_stays_stale,
     a_stale_handle_of_the_record_key_is_looked_for_again,
@@ -77,10 +60,10 @@ impl Used {
     fn opens(&self) {
         self.hsm.unwrap_dk(self.cmk, b"disk", &self.wrapped).unwrap();
     }
+}
 
-    fn kind<T>(result: evsfs::error::Result<T>) -> ErrorKind {
-        result.err().unwrap().kind()
-    }
+fn kind<T>(result: evsfs::error::Result<T>) -> ErrorKind {
+    result.err().unwrap().kind()
 }
 
 fn objects_are_looked_for_once() {
@@ -98,12 +81,12 @@ fn objects_are_looked_for_once() {
 fn a_stale_handle_is_looked_for_again_and_given_up_when_it_stays_stale() {
     let used = Used::new();
     let looked = used.shim.calls("FindObjectsInit");
-    used.shim.answers("DecryptInit", KEY_HANDLE_INVALID, 1);
+    used.shim.answers("DecryptInit", ckr::KEY_HANDLE_INVALID, 1);
     used.opens();
     assert_eq!(used.shim.calls("FindObjectsInit"), looked + 2, "the two keys, once each");
     let logins = used.shim.logins();
 
-    used.shim.answers("DecryptInit", KEY_HANDLE_INVALID, 0);
+    used.shim.answers("DecryptInit", ckr::KEY_HANDLE_INVALID, 0);
     let begin = Instant::now();
     let refused = used.hsm.unwrap_dk(used.cmk, b"disk", &used.wrapped).err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::KmsUnreachable);
@@ -123,7 +106,7 @@ fn a_stale_handle_of_the_record_key_is_looked_for_again() {
     let used = Used::on(Shim::without_gcm());
     assert_eq!(used.wrapped[0], 2);
     let looked = used.shim.calls("FindObjectsInit");
-    used.shim.answers("SignInit", KEY_HANDLE_INVALID, 1);
+    used.shim.answers("SignInit", ckr::KEY_HANDLE_INVALID, 1);
     used.opens();
     assert_eq!(used.shim.calls("FindObjectsInit"), looked + 2, "the two keys, once each");
 }
@@ -131,7 +114,12 @@ fn a_stale_handle_of_the_record_key_is_looked_for_again() {
 fn a_lost_session_is_replaced_and_nobody_notices() {
     let used = Used::new();
     let mut cmk = used.another();
-    for code in [SESSION_HANDLE_INVALID, SESSION_CLOSED, USER_NOT_LOGGED_IN, OPERATION_ACTIVE] {
+    for code in [
+        ckr::SESSION_HANDLE_INVALID,
+        ckr::SESSION_CLOSED,
+        ckr::USER_NOT_LOGGED_IN,
+        ckr::OPERATION_ACTIVE,
+    ] {
         let answers = |function: &str| used.shim.answers(function, code, 1);
         for function in ["DecryptInit", "Decrypt"] {
             answers(function);
@@ -172,7 +160,7 @@ fn a_token_that_comes_back_with_other_handles_is_used_by_them() {
             used.opens();
             used.hsm.generate_dk_wrapped(other, b"disk").unwrap();
             used.shim.tell("renumber", "");
-            used.shim.answers("FindObjectsInit", DEVICE_REMOVED, 1);
+            used.shim.answers("FindObjectsInit", ckr::DEVICE_REMOVED, 1);
             used.hsm.record_key().unwrap();
             used.hsm.generate_dk_wrapped(cmk, b"disk").unwrap();
         }
@@ -185,7 +173,7 @@ fn a_token_that_several_lost_is_looked_for_once() {
     let used = Used::new();
     let logins = used.shim.logins();
     used.shim.tell("slow", "1");
-    used.shim.answers("Decrypt", SESSION_CLOSED, 6);
+    used.shim.answers("Decrypt", ckr::SESSION_CLOSED, 6);
     std::thread::scope(|scope| {
         let calls = used.shim.calls("Decrypt");
         for _ in 0..6 {
@@ -222,7 +210,7 @@ fn a_token_that_comes_back_in_another_slot_is_found_there() {
     used.shim.tell("slots", "3");
     used.opens();
     assert_eq!(used.shim.calls("GetSlotList"), starts, "the session is open yet");
-    used.shim.answers("DecryptInit", DEVICE_REMOVED, 1);
+    used.shim.answers("DecryptInit", ckr::DEVICE_REMOVED, 1);
     used.opens();
     assert!(used.shim.calls("GetSlotList") > starts);
     assert_eq!(used.shim.sessions(), 1);
@@ -231,19 +219,19 @@ fn a_token_that_comes_back_in_another_slot_is_found_there() {
 fn a_key_is_made_once_also_when_the_answer_is_lost() {
     let used = Used::new();
     let made = used.another();
-    used.shim.answers_when_done("GenerateKey", DEVICE_ERROR);
+    used.shim.answers_when_done("GenerateKey", ckr::DEVICE_ERROR);
     used.hsm.generate(made).unwrap();
     let imported = CmkVersion { version: made.version + 1, ..made };
-    used.shim.answers_when_done("CreateObject", DEVICE_ERROR);
+    used.shim.answers_when_done("CreateObject", ckr::DEVICE_ERROR);
     used.hsm.import(imported, &Secret::random().unwrap()).unwrap();
     assert_eq!(used.hsm.list().unwrap(), [used.cmk, made, imported]);
     let objects = used.token.objects();
     for cmk in [made, imported] {
         let label = format!("evsfs:{}:{}", cmk.key, cmk.version);
         assert_eq!(objects.matches(&label).count(), 1, "{objects}");
-        assert_eq!(Used::kind(used.hsm.generate(cmk)), ErrorKind::Exists);
+        assert_eq!(kind(used.hsm.generate(cmk)), ErrorKind::Exists);
     }
-    used.shim.answers_when_done("DestroyObject", DEVICE_ERROR);
+    used.shim.answers_when_done("DestroyObject", ckr::DEVICE_ERROR);
     used.hsm.destroy(made).unwrap();
     assert_eq!(used.hsm.list().unwrap(), [used.cmk, imported]);
 }
@@ -253,17 +241,17 @@ fn a_wiped_token_does_not_look_like_deleted_keys() {
     let used = Used::new();
     let unknown = CmkVersion { key: KeyId::random(), version: 1 };
     let dk = used.hsm.unwrap_dk(used.cmk, b"disk", &used.wrapped).unwrap();
-    assert_eq!(Used::kind(used.hsm.wrap_dk(unknown, b"disk", &dk)), ErrorKind::KeyGone);
+    assert_eq!(kind(used.hsm.wrap_dk(unknown, b"disk", &dk)), ErrorKind::KeyGone);
     used.shim.tell("hidden", RECORD_KEY);
     let refused = used.hsm.wrap_dk(unknown, b"disk", &dk).err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::KmsUnreachable);
     assert!(refused.to_string().contains("it shows no evsfs:record-key"), "{refused}");
     for refused in [
-        Used::kind(used.hsm.list()),
-        Used::kind(used.hsm.destroy(unknown)),
-        Used::kind(used.hsm.generate(unknown)),
-        Used::kind(used.hsm.import(unknown, &Secret::random().unwrap())),
-        Used::kind(used.hsm.record_key()),
+        kind(used.hsm.list()),
+        kind(used.hsm.destroy(unknown)),
+        kind(used.hsm.generate(unknown)),
+        kind(used.hsm.import(unknown, &Secret::random().unwrap())),
+        kind(used.hsm.record_key()),
     ] {
         assert_eq!(refused, ErrorKind::KmsUnreachable);
     }
@@ -307,7 +295,7 @@ fn a_token_lost_while_a_call_hangs_is_not_waited_for_long() {
         wait_until("the call hangs", || used.shim.calls("Decrypt") > begun);
         std::thread::sleep(Duration::from_millis(100));
         used.shim.tell_no_more("slow");
-        used.shim.answers("EncryptInit", SESSION_CLOSED, 0);
+        used.shim.answers("EncryptInit", ckr::SESSION_CLOSED, 0);
         let begin = Instant::now();
         let refused = used.hsm.generate_dk_wrapped(used.cmk, b"disk").unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::KmsUnreachable);
@@ -323,7 +311,7 @@ fn sessions_are_closed_with_the_module() {
     let used = Used::new();
     assert_eq!(used.shim.sessions(), 1);
     // A refusal is no loss.
-    let wrong = Used::kind(used.hsm.unwrap_dk(used.cmk, b"another", &used.wrapped));
+    let wrong = kind(used.hsm.unwrap_dk(used.cmk, b"another", &used.wrapped));
     assert_eq!(wrong, ErrorKind::WrongContext);
     used.opens();
     assert_eq!((used.shim.sessions(), used.shim.logins()), (1, 2));

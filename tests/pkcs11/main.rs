@@ -6,6 +6,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// `trials()` of functions that take a token, each by its name.
+macro_rules! token_trials {
+    ($($name:ident),* $(,)?) => {
+        pub fn trials() -> Vec<libtest_mimic::Trial> {
+            use crate::support::{Needs, trial};
+            vec![$(trial(stringify!($name), Needs::Token, $name)),*]
+        }
+    };
+}
+
 mod conformance;
 mod life;
 mod login;

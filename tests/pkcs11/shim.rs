@@ -4,10 +4,27 @@ use crate::support::{Mount, Setup, run, soft_token_module};
 use crate::token::Token;
 use evsfs::error::Result;
 use evsfs::kms::{Pkcs11Hsm, Pkcs11Settings};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The mechanism's number.
 pub const AES_GCM: &str = "1087";
+
+/// What functions answer: the `CKR_` of the standard.
+pub mod ckr {
+    pub const DEVICE_ERROR: u64 = 0x30;
+    pub const DEVICE_REMOVED: u64 = 0x32;
+    pub const KEY_HANDLE_INVALID: u64 = 0x60;
+    pub const OPERATION_ACTIVE: u64 = 0x90;
+    pub const PIN_INVALID: u64 = 0xA1;
+    pub const PIN_LEN_RANGE: u64 = 0xA2;
+    pub const PIN_LOCKED: u64 = 0xA4;
+    pub const SESSION_CLOSED: u64 = 0xB0;
+    pub const SESSION_COUNT: u64 = 0xB1;
+    pub const SESSION_HANDLE_INVALID: u64 = 0xB3;
+    pub const USER_ALREADY_LOGGED_IN: u64 = 0x100;
+    pub const USER_NOT_LOGGED_IN: u64 = 0x101;
+    pub const USER_PIN_NOT_INITIALIZED: u64 = 0x102;
+}
 
 /// The module and the directory it is told things by.
 pub struct Shim {
@@ -21,8 +38,8 @@ impl Shim {
         let softhsm = shim.file("softhsm.so");
         std::fs::copy(soft_token_module().unwrap(), &softhsm).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pkcs11/shim.c");
-        let defined = |name: &str, path: &PathBuf| format!("-D{name}=\"{}\"", path.display());
-        let place = defined("PLACE", &shim.directory.path().to_owned());
+        let defined = |name: &str, path: &Path| format!("-D{name}=\"{}\"", path.display());
+        let place = defined("PLACE", shim.directory.path());
         let softhsm = defined("SOFTHSM", &softhsm);
         let module = shim.module();
         let module = module.to_str().unwrap();

@@ -14,7 +14,7 @@ pub enum Needs {
     FuseAndToken,
     /// Root, and a kernel that can read files of a FUSE mount by itself (6.9).
     Passthrough,
-    /// A token in software.
+    /// A token in software, and a compiler for the module in front of it.
     Token,
     /// What `Root` needs, and these programs.
     RootAnd(&'static [&'static str]),
@@ -35,6 +35,7 @@ impl Needs {
             {
                 Some("softhsm2 or opensc is not installed".to_owned())
             }
+            Needs::Token if !is_installed("gcc") => Some("gcc is not installed".to_owned()),
             Needs::Token => None,
             _ if !has_fuse => Some("/dev/fuse cannot be opened".to_owned()),
             Needs::Fuse | Needs::FuseAndToken => None,

@@ -19,6 +19,7 @@ fn each_bit_of_a_key_record_is_refused_at_the_next_use_and_at_a_start() {
     let path = format!("kms/keys/{}.toml", key.id);
     let mut refused = 0;
     let record = world.now[&path].clone();
+    let hsm = world.hsm().unwrap();
     each_bit(&record, |edited| {
         world.write(&path, edited);
         names(&running.kms.require_usable(key.id).unwrap_err(), &path);
@@ -28,7 +29,7 @@ fn each_bit_of_a_key_record_is_refused_at_the_next_use_and_at_a_start() {
             let made = running.kms.generate_dk(key.id, DiskId::random(), SectorSize::S4096);
             names(&made.unwrap_err(), &path);
         }
-        let found = examine_keys(&world.look().unwrap(), &world.hsm().unwrap()).unwrap();
+        let found = examine_keys(&world.look().unwrap(), &hsm).unwrap();
         assert_eq!((found.damaged.len(), found.keys.len()), (1, 6));
         names(&found.damaged[0].refusal(), &path);
         refused += 1;

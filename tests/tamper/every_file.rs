@@ -63,6 +63,7 @@ fn every(kind: Kind, files: usize) {
     drop(running);
     world.put(&world.now);
     let known = world.check();
+    assert!(world.tree() == world.now, "a check that looks changes something");
     assert!(
         known.len() == 1 && known[0].ends_with("the key of disk \"doomed\" is gone"),
         "{known:?}"
@@ -78,6 +79,7 @@ fn every(kind: Kind, files: usize) {
         let damaged = damage.applied_to(&world.now);
         world.put(&damaged);
         let mut found = world.check();
+        assert!(world.tree() == damaged, "{}: a check that looks changes something", damage.what);
         found.retain(|finding| !known.contains(finding));
         let seen = observe(&world, &asked);
         let left = world.tree();

@@ -131,10 +131,8 @@ impl World {
         let state = self.state();
         let text = format!("mountpoint = \"/mnt\"\nstate_dir = \"{}\"\n", state.display());
         let config = Config::parse(&text, Path::new("mount.toml")).unwrap();
-        let before = self.tree();
         let found = check(&config, None, CheckMode::Look);
         std::fs::remove_file(state.join("lock")).unwrap();
-        assert!(self.tree() == before, "a check that looks has changed something");
         match found {
             Ok(report) => report
                 .findings
