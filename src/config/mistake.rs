@@ -7,9 +7,9 @@ use std::path::Path;
 const ALIKE: f64 = 0.8;
 
 /// The refusal of a file because of the value, or the absence, of `key` (dotted, empty for the file
-/// as a whole).
+/// as a whole). Of a key that is quoted in TOML every character that is not for showing is escaped.
 pub(super) fn mistake(file: &Path, key: &str, reason: impl std::fmt::Display) -> Error {
-    let place = if key.is_empty() { String::new() } else { format!("{key}: ") };
+    let place = if key.is_empty() { String::new() } else { format!("{}: ", key.escape_debug()) };
     Error::new(ErrorKind::Invalid, format!("{}: {place}{reason}", file.display()))
         .remedy(format!("edit {}; every key is explained in mount.toml.example", file.display()))
 }
