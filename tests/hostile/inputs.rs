@@ -1,8 +1,8 @@
 //! Random and mutated bytes for every reader of bytes from outside, in this process.
 
 use crate::amount::Amount;
-use crate::mutation::{Mutator, corpus};
 use crate::report;
+use crate::support::mutation::{Mutator, corpus};
 use crate::support::{Needs, trial};
 use crate::targets::{self, Outcome};
 use libtest_mimic::Trial;

@@ -7,7 +7,6 @@
 mod clock;
 mod crowd;
 mod inputs;
-mod mutation;
 mod operations;
 mod planted;
 mod project;

@@ -1,10 +1,10 @@
 //! The same inputs through a mount, by every kind of caller at the same time.
 
 use crate::amount::Amount;
-use crate::mutation::Mutator;
 use crate::project::{CALLERS, project};
 use crate::report;
 use crate::support::STRANGER;
+use crate::support::mutation::Mutator;
 use crate::support::{Mount, Needs, as_user, trial};
 use libtest_mimic::Trial;
 use rustix::io::Errno;

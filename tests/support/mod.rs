@@ -10,6 +10,7 @@ mod loop_device;
 mod mapping;
 mod mount;
 mod mounted;
+pub mod mutation;
 mod run;
 mod trials;
 mod users;

@@ -1,6 +1,6 @@
 //! Inputs made from valid ones, the same at every run.
 
-use crate::support::files::Numbers;
+use super::files::Numbers;
 use std::path::Path;
 
 /// Pieces that have meant something to some reader somewhere.
@@ -49,7 +49,12 @@ impl Mutator {
 
     /// One of several, each with a number of its own.
     pub fn seeded(target: &str, number: u64) -> Mutator {
-        Mutator { valid: corpus(target), numbers: Numbers::new(seed() + number) }
+        Mutator::between(corpus(target), number)
+    }
+
+    /// From inputs that are no corpus.
+    pub fn between(valid: Vec<Vec<u8>>, number: u64) -> Mutator {
+        Mutator { valid, numbers: Numbers::new(seed() + number) }
     }
 
     /// The next input: seldom noise, mostly a valid one with one to eight changes.
@@ -79,7 +84,8 @@ impl Mutator {
         (0..len).map(|_| self.numbers.next().to_le_bytes()[7]).collect()
     }
 
-    fn change(&mut self, input: &mut Vec<u8>) {
+    /// Makes one change, which at times changes nothing.
+    pub fn change(&mut self, input: &mut Vec<u8>) {
         let at = self.numbers.below(input.len() + 1);
         let end = (at + self.numbers.below(17)).min(input.len());
         match self.numbers.below(8) {

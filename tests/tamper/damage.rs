@@ -114,6 +114,30 @@ impl Damage {
         tree
     }
 
+    /// Whether without one of the files there may be no daemon at all.
+    pub fn may_stop_a_start(&self) -> bool {
+        self.files.iter().any(|path| match Kind::of(path) {
+            Kind::KeyRecord | Kind::DiskRecord | Kind::JobRecord | Kind::Payload => false,
+            Kind::Material | Kind::OtherRecord | Kind::Log | Kind::RootKey => true,
+        })
+    }
+
+    /// Whether a disk may read something else: a payload is not authenticated (RULES S4).
+    pub fn may_garble(&self) -> bool {
+        self.files.iter().any(|path| Kind::of(path) == Kind::Payload)
+    }
+
+    /// How many keys, disks, jobs and others the damage may harm, where there is a limit.
+    pub fn spoils_at_most(&self) -> Option<usize> {
+        let of = |path: &String| match Kind::of(path) {
+            // A key, and the disks under it; with a damage that exchanges two, of both.
+            Kind::KeyRecord | Kind::Material => Some(3),
+            Kind::DiskRecord | Kind::JobRecord | Kind::Payload => Some(1),
+            Kind::OtherRecord | Kind::Log | Kind::RootKey => None,
+        };
+        self.files.iter().map(of).sum()
+    }
+
     /// Whether a refusal names one of the files.
     pub fn is_named_in(&self, refusal: &str) -> bool {
         self.files.iter().any(|path| {

@@ -10,13 +10,21 @@
 mod bits;
 mod damage;
 mod every_file;
+mod judge;
 mod observation;
+mod random;
 mod together;
 mod world;
 
 #[path = "../trouble/amount.rs"]
 #[allow(dead_code)]
 mod amount;
+#[path = "../support/files.rs"]
+#[allow(dead_code)]
+mod files;
 #[path = "../support/kernel.rs"]
 #[allow(dead_code)]
 mod kernel;
+#[path = "../support/mutation.rs"]
+#[allow(dead_code)]
+mod mutation;
