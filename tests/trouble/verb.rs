@@ -53,6 +53,11 @@ pub const MATERIAL: &str = "MATERIAL";
 pub const IMAGE: &str = "IMAGE";
 /// In a command: a file to make, which is not there yet.
 pub const OUTPUT: &str = "OUTPUT";
+/// In a command: a file with a passphrase.
+pub const PASSPHRASE: &str = "PASSPHRASE";
+/// In a command: a LUKS volume, of the header that the last command before the verb made and of the
+/// disk `small`.
+pub const VOLUME: &str = "VOLUME";
 
 /// All of them.
 pub const VERBS: &[Verb] = &[
@@ -71,6 +76,34 @@ pub const VERBS: &[Verb] = &[
         )
     },
     verb("import", &[], &["disk", "import", "new", "--raw", IMAGE, "--key", "finance"]),
+    verb(
+        "import_luks",
+        &[&[
+            "disk",
+            "export-header",
+            "small",
+            "--format",
+            "luks1",
+            "--joined",
+            "--iter-time",
+            "10",
+            "--passphrase-file",
+            PASSPHRASE,
+            "--output",
+            OUTPUT,
+        ]],
+        &[
+            "disk",
+            "import",
+            "taken-over",
+            "--luks",
+            VOLUME,
+            "--passphrase-file",
+            PASSPHRASE,
+            "--key",
+            "finance",
+        ],
+    ),
     verb("attach", &[], &["disk", "attach", "db"]),
     verb("attach_unencrypted", &[], &["disk", "attach", "plain"]),
     verb("detach", &[&["disk", "attach", "db"]], &["disk", "detach", "db"]),

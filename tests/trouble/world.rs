@@ -2,7 +2,7 @@
 
 use super::ledger::Ledger;
 use super::stamp::SECTOR;
-use super::verb::{IMAGE, MATERIAL, OUTPUT, Proof, Verb};
+use super::verb::{IMAGE, MATERIAL, OUTPUT, PASSPHRASE, Proof, VOLUME, Verb};
 use crate::support::{Mount, run, wait_until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,11 @@ impl World {
         let world = World::new(mount);
         world.mount.start();
         world.all(verb.before);
+        if verb.command.contains(&VOLUME) {
+            let mut volume = std::fs::read(world.mount.scratch().join("output")).unwrap();
+            volume.extend(std::fs::read(world.mount.payload("small")).unwrap());
+            std::fs::write(world.mount.scratch().join("volume"), volume).unwrap();
+        }
         world.stop();
         world.save();
         world
@@ -62,10 +67,12 @@ impl World {
         let content = |number| Ledger::content(number, 0, DISK_BYTES / SECTOR, 1);
         let filled = DISKS.iter().map(|(_, number, _)| (*number, content(*number))).collect();
         let world = World { mount, template, filled };
-        let material = world.mount.scratch().join("material");
-        std::fs::write(&material, [7; 32]).unwrap();
+        for (name, content) in [("material", &[7; 32][..]), ("passphrase", b"correct horse")] {
+            let secret = world.mount.scratch().join(name);
+            std::fs::write(&secret, content).unwrap();
+            run("chmod", &["600", secret.to_str().unwrap()]).ok();
+        }
         std::fs::write(world.mount.scratch().join("image"), [0; DISK_BYTES]).unwrap();
-        run("chmod", &["600", material.to_str().unwrap()]).ok();
         for key in ["finance", "other"] {
             world.mount.evsfs(&["key", "create", key]).ok();
         }
@@ -103,7 +110,13 @@ impl World {
     }
 
     fn command(&self, command: &[&str]) -> crate::support::Output {
-        let files = [(MATERIAL, "material"), (IMAGE, "image"), (OUTPUT, "output")];
+        let files = [
+            (MATERIAL, "material"),
+            (IMAGE, "image"),
+            (OUTPUT, "output"),
+            (PASSPHRASE, "passphrase"),
+            (VOLUME, "volume"),
+        ];
         let _ = std::fs::remove_file(self.mount.scratch().join("output"));
         let files = files.map(|(word, name)| (word, self.mount.scratch().join(name)));
         let mut words = confirmed(command);
@@ -215,6 +228,7 @@ impl World {
             }
             let filled = match DISKS.iter().find(|(known, ..)| *known == name) {
                 Some((_, number, _)) => Some(*number),
+                None if name == "taken-over" => Some(number_of("small")),
                 None => match disk["source"].as_str() {
                     Some("backup:b") => Some(number_of("db")),
                     Some("image:i") => Some(number_of("plain")),
