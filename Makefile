@@ -1,13 +1,16 @@
 # evsfs: `make demo` shows it, `make test` proves it.
 
 CARGO ?= cargo
+# Long forms, hours in all.
+SLOW_SUITES := faults crash secrets hostile tamper exercisers project_model boot schedules guest
 
-.PHONY: help demo test test-slow test-controls test-kernels mutants fuzz bench bench-peers deb static install-deps
+.PHONY: help demo test test-slow $(SLOW_SUITES:%=slow-%) test-controls test-kernels mutants fuzz bench bench-peers deb static install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
-	@echo "make test-slow  the suites of docs/RELIABILITY.md at length, and a guest in QEMU"
+	@echo "make test-slow  the suites of docs/RELIABILITY.md at length, and a guest in QEMU (hours);"
+	@echo "                one of them: make slow-crash, slow-faults, slow-tamper ..."
 	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
 	@echo "make mutants    which faults put into crypto, kms, disk and records no test finds (an hour; resumable)"
@@ -37,18 +40,21 @@ test: install-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --benches --quiet
 
+# One suite after the other, all of them whatever comes of one, with the time each took.
 test-slow:
+	@failed=; \
+	for suite in $(SLOW_SUITES); do \
+	    begun=$$(date +%s); \
+	    $(MAKE) --no-print-directory slow-$$suite || failed="$$failed $$suite"; \
+	    echo "== $$suite: $$(($$(date +%s) - begun)) s"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+$(SLOW_SUITES:%=slow-%): export EVSFS_SLOW = 1
+$(SLOW_SUITES:%=slow-%): slow-%:
 	@sh tests/support/install-deps.sh slow
-	EVSFS_SLOW=1 $(CARGO) test --test crash --no-fail-fast -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --test faults --no-fail-fast -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --test secrets --no-fail-fast
-	EVSFS_SLOW=1 $(CARGO) test --test hostile --no-fail-fast -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --test tamper --no-fail-fast -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --test exercisers --no-fail-fast -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --test project_model --no-fail-fast -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --test boot --no-fail-fast -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --features schedules --test schedules -- --nocapture
-	EVSFS_SLOW=1 $(CARGO) test --test guest -- --nocapture
+	$(CARGO) test $(if $(filter schedules,$*),--features schedules) --test $* --no-fail-fast \
+	    -- --nocapture $(if $(filter crash faults,$*),--test-threads $$((2 * $$(nproc))))
 
 test-controls: install-deps
 	$(CARGO) test --quiet --test crash -- --nocapture control_
