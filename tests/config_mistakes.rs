@@ -146,13 +146,14 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
 /// Found by fuzzing: such a key came to the terminal, and to the log, as it was.
 #[test]
 fn a_quoted_key_that_would_change_a_terminal_is_refused_in_harmless_characters() {
-    for (written, shown) in [
-        ("\"h\\r\" = 1", "h\\r"),
-        ("\"\\u001b[2J\" = 1", "\\u{1b}[2J"),
-        ("[kms]\n\"a\\nb\" = 1", "kms.a\\nb"),
-        ("\"\\u202e\" = 1", "\\u{202e}"),
+    for (written, shown, first) in [
+        ("\"h\\r\" = 1", "h\\r", "mountpoint"),
+        ("\"\\u001b[2J\" = 1", "\\u{1b}[2J", "mountpoint"),
+        ("[kms]\n\"a\\nb\" = 1", "kms.a\\nb", "hsm"),
+        ("\"\\u202e\" = 1", "\\u{202e}", "mountpoint"),
+        ("\"`a\\r`, expected `b\\r\" = 1", "`a\\r`, expected `b\\r", "mountpoint"),
     ] {
-        refused(with(written), shown, "unknown key");
+        refused(with(written), shown, &format!("unknown key; known here: {first}, "));
     }
 }
 

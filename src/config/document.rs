@@ -143,11 +143,11 @@ impl Document {
 
 /// Why the text does not have the shape, in the words of `mount.toml` rather than of Rust.
 fn reason(text: &str, error: &toml::de::Error) -> String {
-    // serde's own words: unknown field `x`, expected one of `a`, `b`
+    // serde's own words: unknown field `x`, expected one of `a`, `b`. A quoted x may hold anything.
     let message = error.message();
-    if message.starts_with("unknown field") {
-        let mut words = message.split('`').skip(1).step_by(2);
-        let unknown = words.next().unwrap_or_default();
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let (unknown, known) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
+        let words = known.split('`').skip(1).step_by(2);
         let hint = match nearest(unknown, words.clone()) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None => format!("known here: {}", words.collect::<Vec<_>>().join(", ")),
