@@ -62,7 +62,12 @@ impl Judge {
         let seen = observe(&self.world, &self.asked);
         let left = self.world.tree();
         let verdict = self.judge(damage, &seen);
-        if verdict == Verdict::Refused {
+        // Material of a key that is disabled is missed by nobody until it is enabled.
+        let spoils_material = damage
+            .files
+            .iter()
+            .any(|path| Kind::of(path) == Kind::Material && self.world.now.contains_key(path));
+        if verdict == Verdict::Refused || spoils_material {
             let is_found = found.iter().any(|finding| damage.is_named_in(finding));
             assert!(is_found, "{what}: a check does not find it: {found:#?}");
         }
