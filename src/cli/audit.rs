@@ -9,9 +9,10 @@ use super::secret_source::with_secret;
 use super::session::Session;
 use super::table::{Align, NOTHING, Table};
 use crate::config::{Config, locate};
-use crate::daemon;
+use crate::daemon::{self, AuditFault};
 use crate::error::{Error, ErrorKind};
 use rustix::io::Errno;
+use serde::Deserialize;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
@@ -154,17 +155,15 @@ fn verify(session: &mut Session<'_>, args: &AuditVerifyArgs) -> Outcome {
         }
         None => session.call(&Request::new("audit.verify"))?,
     };
-    let fault = value["fault"].clone();
-    session.answer(&value, |value| match fault.is_null() {
-        true => format!("{} entries, all as they were written\n", value["entries"]),
-        false => format!("{} entries as they were written, then a fault\n", value["entries"]),
+    let fault = Option::<AuditFault>::deserialize(&value["fault"]).map_err(|cause| {
+        Error::new(ErrorKind::Internal, "the daemon's report of a fault is none").caused_by(cause)
     })?;
-    if fault.is_null() {
-        return Ok(());
-    }
-    let problem = one_line(fault["problem"].as_str().unwrap_or("is not as it was written"));
-    let message = format!("entry {} (byte {}) {problem}", fault["seq"], fault["offset"]);
-    Err(Error::new(ErrorKind::Integrity, message)
+    session.answer(&value, |value| match fault {
+        None => format!("{} entries, all as they were written\n", value["entries"]),
+        Some(_) => format!("{} entries as they were written, then a fault\n", value["entries"]),
+    })?;
+    let Some(fault) = fault else { return Ok(()) };
+    Err(Error::new(ErrorKind::Integrity, one_line(&fault.to_string()))
         .remedy(
             "find out who can write the state directory; compare with a backup of kms/audit.jsonl",
         )

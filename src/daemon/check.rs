@@ -354,7 +354,7 @@ impl CheckReport {
         match verify_audit_offline(records) {
             Ok(report) => self.findings.extend(report.fault.map(|fault| Finding {
                 file,
-                problem: format!("entry {} (byte {}) {}", fault.seq, fault.offset, fault.problem),
+                problem: fault.to_string(),
                 remedy: "find out who can write the state directory; evsfs audit verify".to_owned(),
                 mending: Mending::ByHand,
             })),

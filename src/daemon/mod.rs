@@ -17,6 +17,7 @@ mod state_dir;
 mod unmounter;
 
 pub use crate::crypto::{Dk, SecretText, wrap_material};
+pub use crate::kms::AuditFault;
 pub use crate::sys::{
     SecretFile, block_termination_signals, end_process, forbid_dumps, lend_descriptor,
     wait_for_termination,

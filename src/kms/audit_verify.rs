@@ -6,7 +6,8 @@ use super::audit_log::{Place, anchor_path, log_path};
 use super::audit_walk::{Step, Walk};
 use crate::error::Result;
 use crate::records::{RecordPath, Records};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What was found in an audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,7 +21,7 @@ pub struct AuditReport {
 }
 
 /// What is wrong with an audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditFault {
     /// The first entry that is not as it was written.
     pub seq: u64,
@@ -28,6 +29,12 @@ pub struct AuditFault {
     pub offset: u64,
     /// What is wrong with it.
     pub problem: String,
+}
+
+impl fmt::Display for AuditFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "entry {} (byte {}) {}", self.seq, self.offset, self.problem)
+    }
 }
 
 impl Kms {
