@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Long forms, hours in all.
 SLOW_SUITES := faults crash secrets hostile tamper exercisers project_model boot schedules guest
 
-.PHONY: help demo test test-slow $(SLOW_SUITES:%=slow-%) test-controls test-kernels mutants fuzz bench bench-peers deb static install-deps
+.PHONY: help demo test test-slow slow-deps $(SLOW_SUITES:%=slow-%) test-controls test-kernels mutants fuzz bench bench-peers deb static install-deps
 
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
@@ -40,19 +40,15 @@ test: install-deps
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --quiet
 	$(CARGO) build --examples --benches --quiet
 
-# One suite after the other, all of them whatever comes of one, with the time each took.
+# One suite after the other, all of them whatever comes of one; each says what it took.
 test-slow:
-	@failed=; \
-	for suite in $(SLOW_SUITES); do \
-	    begun=$$(date +%s); \
-	    $(MAKE) --no-print-directory slow-$$suite || failed="$$failed $$suite"; \
-	    echo "== $$suite: $$(($$(date +%s) - begun)) s"; \
-	done; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+	@$(MAKE) --keep-going --jobs=1 --no-print-directory $(SLOW_SUITES:%=slow-%)
+
+slow-deps:
+	@sh tests/support/install-deps.sh slow
 
 $(SLOW_SUITES:%=slow-%): export EVSFS_SLOW = 1
-$(SLOW_SUITES:%=slow-%): slow-%:
-	@sh tests/support/install-deps.sh slow
+$(SLOW_SUITES:%=slow-%): slow-%: slow-deps
 	$(CARGO) test $(if $(filter schedules,$*),--features schedules) --test $* --no-fail-fast \
 	    -- --nocapture $(if $(filter crash faults,$*),--test-threads $$((2 * $$(nproc))))
 
