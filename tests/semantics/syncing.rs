@@ -101,7 +101,8 @@ fn f7_o_sync_and_o_dsync_flush_at_each_write(variant: Variant) {
             file.write_at(AlignedBuffer::new(4096).bytes(), 0).unwrap();
             rig.counter("flushes") == before
         };
-        assert!((0..10).any(|_| writes_alone()), "{flags:?}");
+        let alone = (0..10).filter(|_| writes_alone()).count();
+        assert!(alone > 5, "{flags:?}: {alone} of 10 writes came without a flush");
     }
 }
 
