@@ -79,6 +79,11 @@ impl Mutator {
         input
     }
 
+    /// A number below `limit`, for what else is to be chosen.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.numbers.below(limit)
+    }
+
     fn noise(&mut self, longest: usize) -> Vec<u8> {
         let len = self.numbers.below(longest + 1);
         (0..len).map(|_| self.numbers.next().to_le_bytes()[7]).collect()

@@ -1,6 +1,7 @@
 //! What is done to files.
 
 use crate::world::{Tree, World};
+use std::path::Path;
 
 /// One change of a state directory.
 pub struct Damage {
@@ -50,6 +51,11 @@ impl Kind {
             _ => panic!("{path} is of no known kind: say here what may be done to it"),
         }
     }
+}
+
+/// The name of a file without its directory and its ending: of a key's record its id.
+pub fn stem(path: &str) -> &str {
+    Path::new(path).file_stem().unwrap().to_str().unwrap()
 }
 
 impl Damage {
@@ -143,10 +149,9 @@ impl Damage {
         self.files.iter().any(|path| {
             // Material is named by its key and version where the file is not there, and the root key
             // and the ledger by what they are.
-            let name = path.rsplit('/').next().unwrap().trim_end_matches(".key");
             match Kind::of(path) {
                 Kind::RootKey => refusal.contains("root key"),
-                Kind::Material => refusal.contains(name),
+                Kind::Material => refusal.contains(stem(path)),
                 Kind::Log if path == "ledger" => refusal.contains("ledger"),
                 _ => refusal.contains(path.as_str()),
             }

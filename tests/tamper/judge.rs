@@ -1,6 +1,6 @@
 //! What a damage of a state directory may do, and what it must not.
 
-use crate::damage::{Damage, Kind};
+use crate::damage::{Damage, Kind, stem};
 use crate::observation::{Asked, Observation, observe};
 use crate::world::{Tree, World, content_of};
 use std::fmt;
@@ -131,10 +131,11 @@ impl Judge {
 
 /// The key of new disks is shown by its id while the record that knows its alias is not sound.
 fn names_a_default_without_its_alias(damage: &Damage, before: &str, now: &str) -> bool {
-    damage.files.iter().filter(|path| Kind::of(path) == Kind::KeyRecord).any(|path| {
-        let id = path.rsplit('/').next().unwrap().trim_end_matches(".toml");
-        before.replace("\"enabled\"", &format!("\"{id}\"")) == now
-    })
+    damage
+        .files
+        .iter()
+        .filter(|path| Kind::of(path) == Kind::KeyRecord)
+        .any(|path| before.replace("\"enabled\"", &format!("\"{}\"", stem(path))) == now)
 }
 
 fn payloads_are_untouched(damage: &Damage, damaged: &Tree, left: &Tree) {

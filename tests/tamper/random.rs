@@ -3,7 +3,6 @@
 
 use crate::amount::Amount;
 use crate::damage::{Damage, Kind};
-use crate::files::Numbers;
 use crate::judge::{Judge, Tally};
 use crate::mutation::{Mutator, seed};
 use crate::world::{Tree, WRITTEN, World};
@@ -23,8 +22,8 @@ fn random_damages_of_all_files() {
 fn random_damages(number: u64, is_wanted: impl Fn(Kind) -> bool) {
     let judge = Judge::new();
     let mut damages = Damages::new(&judge.world, number, is_wanted);
-    let (wanted, mut tally) = (Amount::of(250, 10_000), Tally::default());
-    while tally.all() < wanted {
+    let mut tally = Tally::default();
+    for _ in 0..Amount::of(250, 10_000) {
         let damage = damages.next();
         tally.count(&damage, judge.verdict_of(&damage));
     }
@@ -39,7 +38,6 @@ struct Damages<'a> {
     /// What is damaged.
     paths: Vec<&'a String>,
     mutator: Mutator,
-    numbers: Numbers,
 }
 
 impl<'a> Damages<'a> {
@@ -49,19 +47,18 @@ impl<'a> Damages<'a> {
         // Payloads make long pieces, of which one is as good as ten.
         let pieces = now.iter().chain(earlier).filter(|(path, _)| Kind::of(path) != Kind::Payload);
         let pieces = pieces.map(|(_, bytes)| bytes.clone()).collect();
-        let mutator = Mutator::between(pieces, number);
-        Damages { now, earlier, paths, mutator, numbers: Numbers::new(seed() + number) }
+        Damages { now, earlier, paths, mutator: Mutator::between(pieces, number) }
     }
 
     /// Of mostly one file; each file of it is another one afterwards.
     fn next(&mut self) -> Damage {
-        let files = match self.numbers.below(8) {
-            0 => 2 + self.numbers.below(3),
+        let files = match self.mutator.below(8) {
+            0 => 2 + self.mutator.below(3),
             _ => 1,
         };
         let mut damage = Damage { what: String::new(), files: Vec::new(), then: Vec::new() };
         while damage.files.len() < files {
-            let path = self.paths[self.numbers.below(self.paths.len())];
+            let path = self.paths[self.mutator.below(self.paths.len())];
             if !damage.files.contains(path) {
                 let (what, then) = self.changed(path);
                 damage.what.push_str(&format!("[{path} {what}]"));
@@ -75,10 +72,10 @@ impl<'a> Damages<'a> {
     fn changed(&mut self, path: &str) -> (String, Option<Vec<u8>>) {
         let now = &self.now[path];
         loop {
-            let (what, then) = match self.numbers.below(16) {
+            let (what, then) = match self.mutator.below(16) {
                 0 => ("deleted".to_owned(), None),
                 1 => {
-                    let other = self.paths[self.numbers.below(self.paths.len())];
+                    let other = self.paths[self.mutator.below(self.paths.len())];
                     (format!("replaced by {other}"), Some(self.now[other].clone()))
                 }
                 2 => match self.earlier.get(path) {
@@ -88,12 +85,12 @@ impl<'a> Damages<'a> {
                 _ => {
                     let mut edited = now.clone();
                     // Most of a payload was never written, and is not read again.
-                    let beyond = match Kind::of(path) == Kind::Payload && self.numbers.below(2) == 0
+                    let beyond = match Kind::of(path) == Kind::Payload && self.mutator.below(2) == 0
                     {
                         true => edited.split_off(WRITTEN),
                         false => Vec::new(),
                     };
-                    for _ in 0..=self.numbers.below(4) {
+                    for _ in 0..=self.mutator.below(4) {
                         self.mutator.change(&mut edited);
                     }
                     edited.extend_from_slice(&beyond);
