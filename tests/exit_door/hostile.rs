@@ -2,7 +2,7 @@
 
 use crate::rig::{
     QUICK, TOOLS, disks_of, left_in_state, luks1_volume, luks2_volume, noise, passphrase_file,
-    project, secret_file, text,
+    project, text,
 };
 use crate::support::{Mount, run, trial};
 use libtest_mimic::Trial;
@@ -35,7 +35,7 @@ fn refused(mount: &Mount, volume: &Path, passphrase: &Path, code: i32) -> String
 fn e5_a_wrong_passphrase() {
     let (mount, _outside) = project("");
     let volume = luks1_volume(&mount, &noise(1 << 20, 1));
-    let wrong = secret_file(&mount, "wrong", b"battery staple");
+    let wrong = mount.secret_file("wrong", b"battery staple");
     let text = refused(&mount, &volume, &wrong, 6);
     assert!(text.contains("wrong-secret"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Mount, Needs, Setup, run};
 use serde_json::Value;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -26,17 +26,7 @@ pub fn project(config: &str) -> (Mount, TempDir) {
 
 /// A file of the passphrase that nobody else reads.
 pub fn passphrase_file(mount: &Mount) -> PathBuf {
-    secret_file(mount, "passphrase", PASSPHRASE.as_bytes())
-}
-
-pub fn secret_file(mount: &Mount, name: &str, content: &[u8]) -> PathBuf {
-    use std::io::Write;
-    let path = mount.scratch().join(name);
-    let _ = std::fs::remove_file(&path);
-    let mut file =
-        std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path).unwrap();
-    file.write_all(content).unwrap();
-    path
+    mount.secret_file("passphrase", PASSPHRASE.as_bytes())
 }
 
 /// An attached disk with data here and there, whose first and last sectors are written, and holes.

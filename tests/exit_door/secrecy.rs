@@ -1,8 +1,6 @@
 //! Who may take a key out, and where it is not seen: E3.
 
-use crate::rig::{
-    TOOLS, audit_of, disk_with_data, exported, passphrase_file, project, secret_file, text,
-};
+use crate::rig::{TOOLS, audit_of, disk_with_data, exported, passphrase_file, project, text};
 use crate::support::{ALICE, BOTH, KEEPER, Mount, OPERATOR, Output, USERS, run, trial};
 use libtest_mimic::Trial;
 use std::os::unix::fs::PermissionsExt;
@@ -158,7 +156,7 @@ fn e3_the_key_is_seen_nowhere() {
 fn e3_a_new_file_only() {
     let (mount, _place) = project("");
     disk_with_data(&mount, "db", "512");
-    let there = secret_file(&mount, "there", b"mine");
+    let there = mount.secret_file("there", b"mine");
     let passphrase = passphrase_file(&mount);
     for output in [text(&there), "/dev/tty", "/dev/stdout", "/dev/null"] {
         for format in ["luks1", "luks2", "dk"] {

@@ -58,10 +58,7 @@ fn with(mount: &Mount, command: &str, options: &[&str]) -> Output {
 }
 
 fn secret_file(mount: &Mount, name: &str, secret: &str) -> PathBuf {
-    let path = mount.scratch().join(name);
-    std::fs::write(&path, format!("{secret}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    path
+    mount.secret_file(name, format!("{secret}\n").as_bytes())
 }
 
 fn text(path: &Path) -> &str {

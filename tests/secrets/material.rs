@@ -8,8 +8,7 @@ use crate::support::{Mount, Needs, Setup, kernel_under_test, run, soft_token_mod
 use libtest_mimic::Trial;
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::traits::{PrivateKeyParts, PublicKeyParts};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -54,13 +53,6 @@ fn with_external_key() -> Mount {
     mount
 }
 
-fn secret_file(mount: &Mount, name: &str, content: &[u8]) -> PathBuf {
-    let path = mount.scratch().join(name);
-    std::fs::write(&path, content).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    path
-}
-
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -85,7 +77,7 @@ fn expect_material_in_protected_memory(mount: &Mount, material: &[u8; 32], when:
 /// RULES K7: material never is in the clear outside the HSM, here the software one.
 fn k7_imported_material_is_only_in_protected_memory() {
     let (mount, material) = (with_external_key(), random());
-    let file = secret_file(&mount, "material", &material);
+    let file = mount.secret_file("material", &material);
     mount.evsfs(&["key", "import", "own", "--file", text(&file)]).ok();
     expect_material_in_protected_memory(&mount, &material, "plain");
 }
@@ -115,9 +107,9 @@ fn k7_wrapped_material_and_its_import_key_are_only_in_protected_memory() {
         hunt(mount.pid(), &private).expect_no_leaks(when);
     };
     expect_no_import_key("made");
-    let pem = secret_file(&mount, "import.pem", pem.as_bytes());
+    let pem = mount.secret_file("import.pem", pem.as_bytes());
     let (plain, wrapped) =
-        (secret_file(&mount, "material", &material), mount.scratch().join("wrapped"));
+        (mount.secret_file("material", &material), mount.scratch().join("wrapped"));
     let options = "rsa_padding_mode:oaep rsa_oaep_md:sha256 rsa_mgf1_md:sha256";
     let mut arguments = vec!["pkeyutl", "-encrypt", "-pubin", "-inkey", text(&pem)];
     arguments.extend(["-in", text(&plain), "-out", text(&wrapped)]);
@@ -158,7 +150,7 @@ fn the_passphrase_is_nowhere_once_the_mount_answers() {
     std::fs::remove_dir_all(mount.state_dir()).unwrap();
     let config = std::fs::read_to_string(mount.config_path()).unwrap();
     std::fs::write(mount.config_path(), config + "[kms]\npassphrase = true\n").unwrap();
-    let file = secret_file(&mount, "passphrase", format!("{PASSPHRASE}\n").as_bytes());
+    let file = mount.secret_file("passphrase", format!("{PASSPHRASE}\n").as_bytes());
     let config = mount.config_path();
     let options = ["--passphrase-file", text(&file)];
     let init = ["init", "-c", text(&config), "--root-key", "passphrase"];

@@ -2,6 +2,8 @@
 
 use super::kernel::with_kernel_under_test;
 use super::run::{Output, run};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -198,6 +200,16 @@ impl Mount {
     pub fn payload(&self, name: &str) -> PathBuf {
         let disk = self.json(&["disk", "show", name]);
         self.state_dir.join("disks").join(disk["id"].as_str().unwrap()).join("payload")
+    }
+
+    /// A file in the scratch directory that nobody else can read.
+    pub fn secret_file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.scratch().join(name);
+        let _ = std::fs::remove_file(&path);
+        let mut file =
+            std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        file.write_all(content).unwrap();
+        path
     }
 
     /// The configuration file.

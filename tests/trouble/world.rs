@@ -67,11 +67,8 @@ impl World {
         let content = |number| Ledger::content(number, 0, DISK_BYTES / SECTOR, 1);
         let filled = DISKS.iter().map(|(_, number, _)| (*number, content(*number))).collect();
         let world = World { mount, template, filled };
-        for (name, content) in [("material", &[7; 32][..]), ("passphrase", b"correct horse")] {
-            let secret = world.mount.scratch().join(name);
-            std::fs::write(&secret, content).unwrap();
-            run("chmod", &["600", secret.to_str().unwrap()]).ok();
-        }
+        world.mount.secret_file("material", &[7; 32]);
+        world.mount.secret_file("passphrase", b"correct horse");
         std::fs::write(world.mount.scratch().join("image"), [0; DISK_BYTES]).unwrap();
         for key in ["finance", "other"] {
             world.mount.evsfs(&["key", "create", key]).ok();
