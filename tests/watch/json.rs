@@ -152,7 +152,8 @@ fn every_answer() {
     document.check("server", &mount.json(&["server", "create", "web", "--image", "golden"]));
     document.check_all("server", &mount.json(&["server", "list"]));
     assert!(mount.json(&["server", "show", "web", "--qemu"]).is_string());
-    document.check("started job", &mount.json(&["backup", "verify", "monday", "--no-wait"]));
+    let started = mount.json(&["backup", "verify", "monday", "--no-wait"]);
+    document.check("started job", &started);
     let jobs = mount.json(&["job", "list"]);
     document.check_all("job", &jobs);
     let id = jobs[0]["id"].as_str().unwrap();
@@ -178,6 +179,10 @@ fn every_answer() {
     document.check("default encryption", &default["ok"]);
     let dry = mount.json(&["disk", "delete", "plain", "--dry-run"]);
     document.check("disk deletion", &dry);
+    // A backup that is being read is not deleted.
+    wait_until("the verification has ended", || {
+        mount.json(&["job", "show", started["job"].as_str().unwrap()])["state"] == "done"
+    });
     let dry = mount.json(&["backup", "delete", "monday", "--dry-run"]);
     document.check("backup deletion", &dry);
     let dry = ["key", "schedule-deletion", "finance", "--days", "7", "--dry-run"];
