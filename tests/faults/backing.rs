@@ -1,7 +1,7 @@
 //! A backing that fails, is slow, or gives less than it was asked for: S2.
 
 use crate::support::files::{AlignedBuffer, errno, open, open_rw};
-use crate::support::{Mount, Needs, Setup, trial};
+use crate::support::{Mount, Needs, Setup, trial, trial_alone};
 use crate::trouble::{Ledger, Manner, Medium, SECTOR};
 use libtest_mimic::Trial;
 use rustix::fs::OFlags;
@@ -16,17 +16,17 @@ const DISK_BYTES: usize = 1 << 20;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(
+        trial_alone(
             "s2_any_access_that_fails_reaches_the_caller_and_harms_nothing_else",
             Needs::Root,
             s2_any_access_that_fails_reaches_the_caller_and_harms_nothing_else,
         ),
-        trial(
+        trial_alone(
             "s2_a_backing_that_always_fails_is_served_again_when_it_is_well",
             Needs::Root,
             s2_a_backing_that_always_fails_is_served_again_when_it_is_well,
         ),
-        trial(
+        trial_alone(
             "s2_a_failed_flush_is_told_once_to_every_file_that_was_open",
             Needs::Root,
             s2_a_failed_flush_is_told_once_to_every_file_that_was_open,

@@ -23,5 +23,5 @@ pub use mapping::Mapping;
 pub use mount::{Mount, Setup, is_running, wait_until};
 pub use mounted::Mounted;
 pub use run::{Output, run};
-pub use trials::{Needs, run_trials, skipped, soft_token_module, trial};
+pub use trials::{Needs, run_trials, skipped, soft_token_module, trial, trial_alone};
 pub use users::{ALICE, BOB, BOTH, KEEPER, OPERATOR, STRANGER, USERS, as_user};

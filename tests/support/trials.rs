@@ -1,5 +1,6 @@
 //! Trials that say what they need; what the machine does not have makes them ignored, aloud.
 
+use super::run::run;
 use libtest_mimic::{Arguments, Trial};
 use std::path::Path;
 
@@ -94,6 +95,22 @@ pub fn trial(name: &str, needs: Needs, body: impl FnOnce() + Send + 'static) -> 
         Ok(())
     })
     .with_ignored_flag(missing.is_some())
+}
+
+/// A trial in a process of its own, for one that sees each flush of its files: a program that another
+/// trial starts has them too until it begins, and flushes them when it lets go of them.
+pub fn trial_alone(name: &str, needs: Needs, body: impl FnOnce() + Send + 'static) -> Trial {
+    // Asked for by its exact name, as nextest does it, and as below.
+    if Arguments::from_args().exact {
+        return trial(name, needs, body);
+    }
+    let asked_for = name.to_owned();
+    trial(name, needs, move || {
+        let program = std::env::current_exe().unwrap();
+        let ended = run(program.to_str().unwrap(), &["--exact", &asked_for, "--nocapture"]);
+        eprint!("{}", ended.stderr);
+        assert_eq!(ended.code, 0, "{}", ended.stdout);
+    })
 }
 
 /// A trial that this machine cannot run, for a reason besides [`Needs`]; said aloud.
