@@ -1,7 +1,10 @@
 //! Running programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// Where administrators' programs are that a user's `PATH` may lack.
+const SBIN: &str = "/usr/sbin:/sbin";
 
 /// What a program printed and how it ended.
 #[derive(Debug, Clone)]
@@ -29,16 +32,13 @@ impl Output {
 
 /// Runs a program to its end; a signal gives the code 128 + its number.
 pub fn run(program: &str, arguments: &[&str]) -> Output {
-    run_in(Path::new("/"), program, arguments)
-}
-
-fn run_in(directory: &Path, program: &str, arguments: &[&str]) -> Output {
     use std::os::unix::process::ExitStatusExt;
-    let output = Command::new(program)
+    let path = format!("{}:{SBIN}", std::env::var("PATH").unwrap_or_default());
+    let output = Command::new(found(program, &path))
         .args(arguments)
-        .current_dir(directory)
+        .current_dir("/")
         .stdin(Stdio::null())
-        .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
+        .env("PATH", &path)
         .env("LC_ALL", "C.UTF-8")
         .output()
         .unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -48,4 +48,15 @@ fn run_in(directory: &Path, program: &str, arguments: &[&str]) -> Output {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// The file of a program. With a name and a `PATH` of its own, [`Command`] copies this process to
+/// look for it, and with the memory of many tests that takes longer than most programs run.
+fn found(program: &str, path: &str) -> PathBuf {
+    let named = Path::new(program);
+    if program.contains('/') {
+        return named.to_owned();
+    }
+    let files = path.split(':').map(|directory| Path::new(directory).join(program));
+    files.into_iter().find(|file| file.is_file()).unwrap_or_else(|| named.to_owned())
 }
