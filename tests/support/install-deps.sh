@@ -71,17 +71,22 @@ has_backports() { apt-cache madison qemu-utils | grep -q "$backports/"; }
 qemu_source() {
     for version in $(installed_qemu); do
         # A system may have a package of them and know them no more.
-        case $version in *~bpo*) ! has_backports || echo "$backports"; return ;; esac
+        case $version in *~bpo*) take_backports "QEMU here is"; return ;; esac
     done
     [ "$1" = slow ] || return 0
     release=$(apt-cache madison qemu-utils | grep -v -- "-backports/" | cut -d '|' -f 2 | head -1)
-    is_new_enough "${release:-0}" || {
-        if has_backports; then
-            echo "$backports"
-        else
-            echo "this release's QEMU is older than 9, and apt has no $backports to take another from" >&2
-        fi
-    }
+    is_new_enough "${release:-0}" || take_backports "a QEMU that is new enough would be"
+}
+
+# Prints the backports' name, or says how apt comes to know them.
+take_backports() {
+    if has_backports; then
+        echo "$backports"
+    else
+        echo "$1 from $backports, which apt does not know" >&2
+        echo "fix: echo 'deb http://deb.debian.org/debian $backports main'" \
+            "> /etc/apt/sources.list.d/backports.list" >&2
+    fi
 }
 
 # install FROM PACKAGE...: FROM is a release, or empty for what apt prefers.
