@@ -1,7 +1,7 @@
 # evsfs: `make demo` shows it, `make test` proves it.
 
 CARGO ?= cargo
-# Long forms, hours in all.
+# Long forms, an hour in all.
 SLOW_SUITES := faults crash secrets hostile tamper exercisers project_model boot schedules guest
 
 .PHONY: help demo test test-slow slow-deps $(SLOW_SUITES:%=slow-%) test-controls test-kernels mutants fuzz bench bench-peers deb static install-deps
@@ -9,7 +9,7 @@ SLOW_SUITES := faults crash secrets hostile tamper exercisers project_model boot
 help:
 	@echo "make demo       build, mount, and walk through the life of an encrypted disk"
 	@echo "make test       format, lints and all tests, real mounts and loop devices included"
-	@echo "make test-slow  the suites of docs/RELIABILITY.md at length, and a guest in QEMU (hours);"
+	@echo "make test-slow  the suites of docs/RELIABILITY.md at length, and a guest in QEMU (an hour);"
 	@echo "                one of them: make slow-crash, slow-faults, slow-tamper ..."
 	@echo "make test-controls  harm done on purpose, and what the crash suite says of it"
 	@echo "make test-kernels  tests of the data path under each sector kernel this processor has"
@@ -17,7 +17,6 @@ help:
 	@echo "make fuzz       fuzz targets of everything that reads bytes from outside (FUZZ_SECONDS=60 each)"
 	@echo "make bench      speed of the cipher kernels, disks, the control plane, a mount and its backups here"
 	@echo "make bench-peers  the same fio jobs on evsfs, qemu, nbdkit and gocryptfs, with targets (20 minutes)"
-
 	@echo "make deb        a Debian package, in target/"
 	@echo "make static     one program without libraries, in target/ (loads no PKCS#11 modules)"
 

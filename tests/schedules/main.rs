@@ -5,7 +5,7 @@
 //! * `project`: attach, detach, I/O, keys that are disabled, and backups, in the real service.
 //!
 //! `cargo test --features schedules --test schedules`; EVSFS_SCHEDULES says how many of each scenario,
-//! which are 10,000 in all otherwise, and ten times as many with EVSFS_SLOW.
+//! which are 11,500 in all otherwise, and ten times as many with EVSFS_SLOW.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
