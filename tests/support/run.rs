@@ -32,9 +32,10 @@ impl Output {
 
 /// Runs a program to its end; a signal gives the code 128 + its number.
 pub fn run(program: &str, arguments: &[&str]) -> Output {
-    use std::os::unix::process::ExitStatusExt;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
     let path = format!("{}:{SBIN}", std::env::var("PATH").unwrap_or_default());
     let output = Command::new(found(program, &path))
+        .arg0(program)
         .args(arguments)
         .current_dir("/")
         .stdin(Stdio::null())
