@@ -118,11 +118,16 @@ mod tests {
     #[test]
     fn freed_memory_is_wiped() {
         for size in [24, 5000, 200_000, LARGE, LARGE + 5000] {
-            let start = filled(size, 0xa7);
-            assert_eq!(count_at(start.addr(), size, 0xa7), size);
-            // SAFETY: it is of this heap, and not used after this.
-            unsafe { WipingHeap.dealloc(start, layout(size)) };
-            assert!(count_at(start.addr(), size, 0xa7) <= size / 100, "{size}");
+            let left = [0xa7, 0x5c, 0x39].map(|byte| {
+                let start = filled(size, byte);
+                assert_eq!(count_at(start.addr(), size, byte), size);
+                // SAFETY: it is of this heap, and not used after this.
+                unsafe { WipingHeap.dealloc(start, layout(size)) };
+                count_at(start.addr(), size, byte)
+            });
+            // What is not wiped is left each time. The links that the allocator puts into free memory
+            // are random numbers, of which a byte may be that of one filling.
+            assert!(left.into_iter().min() <= Some(size / 100), "{size}: {left:?}");
         }
     }
 
