@@ -22,6 +22,6 @@ pub use loop_device::LoopDevice;
 pub use mapping::Mapping;
 pub use mount::{Mount, Setup, is_running, wait_until};
 pub use mounted::Mounted;
-pub use run::{Output, run};
+pub use run::{Output, program_file, run};
 pub use trials::{Needs, run_trials, skipped, soft_token_module, trial, trial_alone};
 pub use users::{ALICE, BOB, BOTH, KEEPER, OPERATOR, STRANGER, USERS, as_user};

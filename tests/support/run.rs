@@ -1,10 +1,17 @@
 //! Running programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Where administrators' programs are that a user's `PATH` may lack.
-const SBIN: &str = "/usr/sbin:/sbin";
+/// Where programs are looked for: also where administrators' are, which a user's `PATH` may lack.
+fn search_path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// The file of a program, if it is installed.
+pub fn program_file(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&search_path()).map(|place| place.join(name)).find(|file| file.is_file())
+}
 
 /// What a program printed and how it ended.
 #[derive(Debug, Clone)]
@@ -33,13 +40,15 @@ impl Output {
 /// Runs a program to its end; a signal gives the code 128 + its number.
 pub fn run(program: &str, arguments: &[&str]) -> Output {
     use std::os::unix::process::{CommandExt, ExitStatusExt};
-    let path = format!("{}:{SBIN}", std::env::var("PATH").unwrap_or_default());
-    let output = Command::new(found(program, &path))
+    // With a name and a `PATH` of its own, `Command` copies this process to look for the program, and
+    // with the memory of many tests that takes longer than most programs run.
+    let file = program_file(program).unwrap_or_else(|| program.into());
+    let output = Command::new(file)
         .arg0(program)
         .args(arguments)
         .current_dir("/")
         .stdin(Stdio::null())
-        .env("PATH", &path)
+        .env("PATH", search_path())
         .env("LC_ALL", "C.UTF-8")
         .output()
         .unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -49,15 +58,4 @@ pub fn run(program: &str, arguments: &[&str]) -> Output {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
-}
-
-/// The file of a program. With a name and a `PATH` of its own, [`Command`] copies this process to
-/// look for it, and with the memory of many tests that takes longer than most programs run.
-fn found(program: &str, path: &str) -> PathBuf {
-    let named = Path::new(program);
-    if program.contains('/') {
-        return named.to_owned();
-    }
-    let files = path.split(':').map(|directory| Path::new(directory).join(program));
-    files.into_iter().find(|file| file.is_file()).unwrap_or_else(|| named.to_owned())
 }

@@ -1,6 +1,6 @@
 //! Trials that say what they need; what the machine does not have makes them ignored, aloud.
 
-use super::run::run;
+use super::run::{program_file, run};
 use libtest_mimic::{Arguments, Trial};
 use std::path::Path;
 
@@ -78,10 +78,7 @@ pub fn soft_token_module() -> Option<&'static str> {
 }
 
 fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([Path::new("/usr/sbin").to_owned(), Path::new("/sbin").to_owned()])
-        .any(|directory| directory.join(program).exists())
+    program_file(program).is_some()
 }
 
 /// A trial by its function's name.

@@ -1,7 +1,7 @@
 //! `.evs/metrics`.
 
 use crate::openmetrics::{self, FORBIDDEN, Page};
-use crate::support::{Mount, Needs, Setup, as_user, files, run, skipped, trial};
+use crate::support::{Mount, Needs, Setup, as_user, files, program_file, run, skipped, trial};
 use libtest_mimic::Trial;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -136,8 +136,7 @@ fn promtool() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("EVSFS_PROMTOOL") {
         return Some(named.into());
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|place| place.join("promtool")).find(|tool| tool.exists())
+    program_file("promtool")
 }
 
 /// A trial that takes promtool.
