@@ -2,7 +2,7 @@
 
 use super::loop_device::LoopDevice;
 use super::mount::{Mount, Setup};
-use super::trials::{Needs, trial};
+use super::trials::{Needs, trial, trial_alone};
 use libtest_mimic::Trial;
 use std::path::{Path, PathBuf};
 
@@ -119,6 +119,17 @@ impl Variant {
         DiskRig { mount, path, variant: self, _device: device }
     }
 
+    fn named(self, trial: &str) -> String {
+        format!("{trial}::{}", self.label())
+    }
+
+    fn needs(self, needs: Needs) -> Needs {
+        match (self.backing, needs) {
+            (Backing::DirectDevice, Needs::Fuse) => Needs::Root,
+            _ => needs,
+        }
+    }
+
     fn label(self) -> String {
         let kind = match self.kind {
             Kind::Encrypted => "encrypted",
@@ -135,16 +146,28 @@ impl Variant {
 
 /// A trial for each variant, its label after the name.
 pub fn trials_of(name: &str, needs: Needs, variants: &[Variant], body: fn(Variant)) -> Vec<Trial> {
-    let one = |variant: &Variant| {
-        let variant = *variant;
-        let needs = match (variant.backing, needs) {
-            (Backing::DirectDevice, Needs::Fuse) => Needs::Root,
-            _ => needs,
-        };
-        trial(&format!("{name}::{}", variant.label()), needs, move || body(variant))
-    };
-    let is_first = |at: usize| !variants[..at].contains(&variants[at]);
-    (0..variants.len()).filter(|at| is_first(*at)).map(|at| one(&variants[at])).collect()
+    distinct(variants)
+        .map(|variant| trial(&variant.named(name), variant.needs(needs), move || body(variant)))
+        .collect()
+}
+
+/// As [`trials_of`], each in a process of its own: see [`trial_alone`].
+pub fn trials_alone_of(
+    name: &str,
+    needs: Needs,
+    variants: &[Variant],
+    body: fn(Variant),
+) -> Vec<Trial> {
+    distinct(variants)
+        .map(|variant| {
+            trial_alone(&variant.named(name), variant.needs(needs), move || body(variant))
+        })
+        .collect()
+}
+
+fn distinct(variants: &[Variant]) -> impl Iterator<Item = Variant> {
+    let is_first = |at: &usize| !variants[..*at].contains(&variants[*at]);
+    (0..variants.len()).filter(is_first).map(|at| variants[at])
 }
 
 /// A mount with one attached disk.

@@ -15,7 +15,7 @@ mod run;
 mod trials;
 mod users;
 
-pub use disk::{Cache, DiskRig, Kind, Variant, trials_of};
+pub use disk::{Cache, DiskRig, Kind, Variant, trials_alone_of, trials_of};
 pub use forward_clock::ForwardClock;
 pub use kernel::{kernel_under_test, with_kernel_under_test};
 pub use loop_device::LoopDevice;
